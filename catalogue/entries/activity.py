@@ -1,0 +1,86 @@
+"""Activity and sleep."""
+
+from __future__ import annotations
+
+from catalogue.vital import Vital
+
+VITALS = (
+    Vital(
+        code="55423-8",
+        display="Number of steps in unspecified time Pedometer",
+        short="Steps",
+        unit="{steps}",
+        plausible=(0.0, 100000.0),
+        example=512.0,
+        source="US Physical Activity IG",
+    ),
+    Vital(
+        code="41950-7",
+        display="Number of steps in 24 hour Measured",
+        short="Steps24",
+        unit="{steps}/d",
+        plausible=(0.0, 200000.0),
+        example=6800.0,
+        source="US Physical Activity IG; unit checked with a UCUM parser",
+    ),
+    Vital(
+        code="41981-2",
+        display="Calories burned",
+        short="Energy",
+        unit="kcal",
+        accepted_units=("kJ",),
+        plausible=(0.0, 20000.0),
+        example=310.0,
+        source="LOINC",
+    ),
+    Vital(
+        code="55411-3",
+        display="Exercise duration",
+        short="Exercise",
+        unit="min",
+        accepted_units=("h", "s"),
+        plausible=(0.0, 1440.0),
+        example=35.0,
+        source="US Physical Activity IG",
+    ),
+    Vital(
+        code="93832-4",
+        display="Sleep duration",
+        short="Sleep",
+        unit="h",
+        accepted_units=("min",),
+        plausible=(0.0, 24.0),
+        example=7.2,
+        source="LOINC",
+    ),
+    Vital(
+        code="93831-6",
+        display="Deep sleep duration",
+        short="Deep",
+        unit="h",
+        accepted_units=("min",),
+        plausible=(0.0, 24.0),
+        example=1.4,
+        source="LOINC",
+    ),
+    Vital(
+        code="93830-8",
+        display="Light sleep duration",
+        short="Light",
+        unit="h",
+        accepted_units=("min",),
+        plausible=(0.0, 24.0),
+        example=4.1,
+        source="LOINC",
+    ),
+    Vital(
+        code="93829-0",
+        display="REM sleep duration",
+        short="REM",
+        unit="h",
+        accepted_units=("min",),
+        plausible=(0.0, 24.0),
+        example=1.7,
+        source="LOINC",
+    ),
+)

@@ -1,0 +1,130 @@
+"""Frames: Kafka records that hold all messages for one partition which arrived within a few milliseconds.
+
+A frame's value is msgpack; its headers say how many messages it holds and in which version, so that counting never decodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+VERSION = "1"
+MAX_FRAME_BYTES = 512 * 1024
+HEADER_COUNT = "agora-count"
+HEADER_VERSION = "agora-version"
+HEADER_SOURCE = "agora-source"
+"""On a derived record: ``topic/partition/offset`` of the record it was made from."""
+
+Headers = list[tuple[str, bytes]]
+
+
+class Coordinates(NamedTuple):
+    """Where a record stands in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Coordinates:
+        """Read coordinates back from ``topic/partition/offset``.
+
+        Raises:
+            ValueError: when the text has another shape.
+        """
+        topic, partition, offset = text.rsplit("/", 2)
+        return cls(topic, int(partition), int(offset))
+
+
+class RawMessage(msgspec.Struct, array_like=True, frozen=True):
+    """One MQTT message as it came.
+
+    Attributes:
+        topic: MQTT topic.
+        payload: bytes, untouched.
+        received_at: instant in microseconds at which the bridge had it whole.
+        correlation: MQTT 5 correlation data, or None.
+        message_id: the JSON envelope's ``message_id`` when the bridge saw one, or None.
+        replay_of: ``topic/partition/offset/index`` of the quarantined message this one repeats, or None.
+    """
+
+    topic: str
+    payload: bytes
+    received_at: int
+    correlation: bytes | None = None
+    message_id: str | None = None
+    replay_of: str | None = None
+
+
+class RawFrame(msgspec.Struct, array_like=True, frozen=True):
+    """What a record of ``agora.raw.v1`` holds: messages of one partition, in the order of their arrival."""
+
+    messages: list[RawMessage]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_raw_decoder = msgspec.msgpack.Decoder(RawFrame)
+
+
+def encode(frame: msgspec.Struct) -> bytes:
+    """Write a frame as msgpack."""
+    return _encoder.encode(frame)
+
+
+def decode_raw(value: bytes) -> RawFrame:
+    """Read a raw frame.
+
+    Raises:
+        msgspec.DecodeError: when the bytes are not a raw frame (also its subclass ``ValidationError``).
+    """
+    return _raw_decoder.decode(value)
+
+
+def headers(count: int, source: Coordinates | None = None) -> Headers:
+    """Make a frame's headers.
+
+    Args:
+        count: messages (raw) or observations (vitals) in it.
+        source: the record it was made from, when there is one.
+
+    Returns:
+        Kafka headers.
+    """
+    made: Headers = [(HEADER_COUNT, str(count).encode()), (HEADER_VERSION, VERSION.encode())]
+    if source is not None:
+        made.append((HEADER_SOURCE, str(source).encode()))
+    return made
+
+
+def header(found: Iterable[tuple[str, bytes]] | None, name: str) -> str | None:
+    """Read one header.
+
+    Args:
+        found: a record's headers, or None.
+        name: which.
+
+    Returns:
+        Its text, or None where it is missing.
+    """
+    for key, value in found or ():
+        if key == name:
+            return value.decode()
+    return None
+
+
+def count_of(found: Sequence[tuple[str, bytes]] | None) -> int:
+    """Read how many messages a record holds without decoding it.
+
+    Args:
+        found: the record's headers.
+
+    Returns:
+        The count; 1 for a record without the header, which is then one message.
+    """
+    text = header(found, HEADER_COUNT)
+    return int(text) if text is not None else 1
