@@ -13,7 +13,7 @@ from catalogue.vital import Vital
 from contracts.errors import Code, Rejected
 
 DECIMALS = 6
-"""Converted values are rounded to this many decimals, far below any device's resolution, so that a resend is bit for bit equal."""
+"""Converted values are rounded to this many decimals, far below any resolution, so that a resend is equal bit for bit."""
 
 HINTS = {
     "F": "[degF]",

@@ -1,0 +1,119 @@
+"""The view of a compacted registry topic: read whole at start, followed ever after, newest version per key kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from contracts.registry import HEARTBEAT_KEY, Heartbeat, Record
+from contracts.topics import Topic
+from runtime import events, kafka
+from runtime.settings import KafkaSettings
+
+R = TypeVar("R", bound=Record)
+RETRY_SECONDS = 0.5
+
+
+class CompactedView(Generic[R]):
+    """Holds the newest record per key of one compacted topic of one partition.
+
+    Attributes:
+        records: by key; treat as read-only.
+        heartbeat_as_of: the topic is complete up to this instant in microseconds; 0 before the first heartbeat.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: Topic,
+        model: type[R],
+        on_change: Callable[[str, R | None], None] | None = None,
+    ) -> None:
+        """Prepare the view.
+
+        Args:
+            settings: where Kafka is, and as whom to read.
+            topic: a compacted topic of one partition.
+            model: what its records hold.
+            on_change: called with key and record (None when removed) for each change, from the reading task.
+        """
+        self.records: dict[str, R] = {}
+        self.heartbeat_as_of = 0
+        self._settings = settings
+        self._topic = topic
+        self._model = model
+        self._on_change = on_change
+        self._caught_up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to read; returns once everything that stood in the topic at that moment is known."""
+        self._task = asyncio.create_task(self._follow(), name=f"follow {self._topic.name}")
+        waiter = asyncio.create_task(self._caught_up.wait())
+        await asyncio.wait({waiter, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        waiter.cancel()
+        if self._task.done():
+            self._task.result()
+
+    async def stop(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        """Read for ever; a lost broker is waited for, and the topic then read again from its start."""
+        while True:
+            reader = kafka.consumer(self._settings, None)
+            try:
+                await reader.start()
+                await self._read(reader)
+            except (KafkaError, OSError) as error:
+                events.VIEW_INTERRUPTED.emit(topic=self._topic.name, reason=type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+            finally:
+                await reader.stop()
+
+    async def _read(self, reader: AIOKafkaConsumer) -> None:
+        partition = TopicPartition(self._topic.name, 0)
+        reader.assign([partition])
+        await reader.seek_to_beginning(partition)
+        end = (await reader.end_offsets([partition]))[partition]
+        while True:
+            if await reader.position(partition) >= end:
+                self._caught_up.set()
+            batches = await reader.getmany(timeout_ms=200)
+            for record in (record for batch in batches.values() for record in batch):
+                self.apply(record.key.decode(), record.value)
+
+    def apply(self, key: str, value: bytes | None) -> None:
+        """Take one record in.
+
+        Args:
+            key: record key.
+            value: JSON, or None for a tombstone.
+        """
+        if key == HEARTBEAT_KEY:
+            if value is not None:
+                self.heartbeat_as_of = max(self.heartbeat_as_of, Heartbeat.model_validate_json(value).as_of)
+            return
+        if value is None:
+            if self.records.pop(key, None) is not None and self._on_change:
+                self._on_change(key, None)
+            return
+        try:
+            record = self._model.model_validate_json(value)
+        except ValidationError as error:
+            events.VIEW_RECORD_REFUSED.emit(topic=self._topic.name, problems=error.error_count())
+            return
+        held = self.records.get(key)
+        if held is not None and held.version >= record.version:
+            return
+        self.records[key] = record
+        if self._on_change:
+            self._on_change(key, record)

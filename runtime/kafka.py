@@ -1,0 +1,74 @@
+"""Clients of Kafka, set up alike everywhere."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from contracts.topics import FRAME_BYTES
+from runtime.settings import KafkaSettings
+
+FETCH_BYTES = 8 * 1024 * 1024
+"""Per partition and fetch; the client's default of 1 MiB starves a consumer of frames."""
+
+
+def security(settings: KafkaSettings) -> dict[str, Any]:
+    """Give aiokafka's arguments for the broker's address and our credential."""
+    context = ssl.create_default_context(cafile=settings.ca_file) if settings.security == "SASL_SSL" else None
+    return {
+        "bootstrap_servers": settings.bootstrap,
+        "security_protocol": settings.security,
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": settings.username,
+        "sasl_plain_password": settings.password.get_secret_value(),
+        "ssl_context": context,
+    }
+
+
+def producer(settings: KafkaSettings, **overrides: Any) -> AIOKafkaProducer:
+    """Make a producer that waits for all replicas and never reorders or doubles what it sends again.
+
+    Args:
+        settings: where and who.
+        overrides: further arguments of ``AIOKafkaProducer``.
+
+    Returns:
+        A producer that was not started yet.
+    """
+    arguments: dict[str, Any] = {
+        "acks": "all",
+        "enable_idempotence": True,
+        "compression_type": None,
+        "max_request_size": FRAME_BYTES,
+        "linger_ms": 0,
+        "request_timeout_ms": 10_000,
+        "retry_backoff_ms": 50,
+    }
+    return AIOKafkaProducer(**security(settings), **(arguments | overrides))
+
+
+def consumer(settings: KafkaSettings, group: str | None, *topics: str, **overrides: Any) -> AIOKafkaConsumer:
+    """Make a consumer that commits nothing by itself.
+
+    Args:
+        settings: where and who.
+        group: consumer group, or None for one that is assigned by hand.
+        topics: to subscribe to.
+        overrides: further arguments of ``AIOKafkaConsumer``.
+
+    Returns:
+        A consumer that was not started yet.
+    """
+    arguments: dict[str, Any] = {
+        "group_id": group,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "max_partition_fetch_bytes": FETCH_BYTES,
+        "session_timeout_ms": 10_000,
+        "heartbeat_interval_ms": 3_000,
+        "isolation_level": "read_committed",
+        "retry_backoff_ms": 50,
+    }
+    return AIOKafkaConsumer(*topics, **security(settings), **(arguments | overrides))
