@@ -1,0 +1,1 @@
+"""Patients who are not there: recorded and synthetic vital signs, sent by home devices that misbehave on request."""
