@@ -109,7 +109,9 @@ class CompactedView(Generic[R]):
         try:
             record = self._model.model_validate_json(value)
         except ValidationError as error:
+            # Fail closed: an older grant or assignment must not outlive a newer record that cannot be read.
             events.VIEW_RECORD_REFUSED.emit(topic=self._topic.name, problems=error.error_count())
+            self.apply(key, None)
             return
         held = self.records.get(key)
         if held is not None and held.version >= record.version:

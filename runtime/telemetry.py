@@ -1,6 +1,6 @@
 """Telemetry from one place: an ``Event`` is a log line and, where it counts something, its metric.
 
-A room declares its events in its ``events.py``; nobody else logs. Label values come from closed sets, never from a patient or device.
+A room declares its events in its ``events.py``; nobody else logs. Labels come from closed sets, never from a patient or device.
 """
 
 from __future__ import annotations
