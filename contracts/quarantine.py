@@ -25,6 +25,7 @@ class QuarantinedMessage(msgspec.Struct, array_like=True, frozen=True):
         correlation: MQTT 5 correlation data, or None.
         message_id: envelope's id, or None.
         replay_of: ``topic/partition/offset/index`` this was already a replay of, or None.
+        messages: how many messages it stands for: 1, but for a record that could not be decoded (``index`` -1) its whole count.
     """
 
     source: str
@@ -43,6 +44,7 @@ class QuarantinedMessage(msgspec.Struct, array_like=True, frozen=True):
     correlation: bytes | None = None
     message_id: str | None = None
     replay_of: str | None = None
+    messages: int = 1
 
 
 _decoder = msgspec.msgpack.Decoder(QuarantinedMessage)

@@ -1,0 +1,1 @@
+"""The database: migrations, the exactly-once writer, the ledger and the quarantine."""

@@ -1,0 +1,11 @@
+"""Runs migrations on the connection that ``storage.migrate`` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, transaction_per_migration=True)
+with context.begin_transaction():
+    context.run_migrations()
+connection.commit()
