@@ -1,0 +1,5 @@
+"""Entry of ``python -m cli``."""
+
+from cli.main import main
+
+main()
