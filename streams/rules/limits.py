@@ -1,0 +1,114 @@
+"""Which limits hold for a subject's vital: the subject's own rule, else the general one, else the catalogue's default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from catalogue.registry import VITALS
+from catalogue.vital import Vital
+from contracts.instants import SECOND
+from contracts.registry import RuleRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One limit of a rule, seen so that a larger ``sign * value`` is always worse.
+
+    Attributes:
+        key: ``<rule>/<low|high>``, under which its state is kept and its alerts are named.
+        version: of the rule.
+        vital: canonical LOINC code.
+        sign: 1 for an upper limit, -1 for a lower.
+        limit: times ``sign``; beyond it is a warning.
+        critical: times ``sign``; beyond it is critical; None where there is no such limit.
+        hysteresis: how far inside a limit a value must be to count as back, canonical unit.
+        persistence: how long values must stay outside, microseconds.
+    """
+
+    key: str
+    version: int
+    vital: str
+    sign: int
+    limit: float
+    critical: float | None
+    hysteresis: float
+    persistence: int
+
+
+def default_rule(vital: Vital) -> RuleRecord | None:
+    """Give the catalogue's rule for a vital, None where it has no limits."""
+    limits = vital.limits
+    if limits is None:
+        return None
+    return RuleRecord(
+        rule=f"limits-{vital.code}",
+        version=1,
+        vital=vital.code,
+        low=limits.low,
+        high=limits.high,
+        critical_low=limits.critical_low,
+        critical_high=limits.critical_high,
+        hysteresis=limits.hysteresis,
+        persistence_seconds=limits.persistence_seconds,
+        source=limits.source,
+    )
+
+
+def sides_of(rule: RuleRecord) -> tuple[Side, ...]:
+    """Split a rule into the sides it has.
+
+    Args:
+        rule: the rule; a disabled one has no side.
+
+    Returns:
+        None, one or two sides. A critical limit without a warning limit serves as both.
+    """
+    if not rule.enabled:
+        return ()
+    persistence = round(rule.persistence_seconds * SECOND)
+    found = []
+    for name, sign, limit, critical in (
+        ("low", -1, rule.low, rule.critical_low),
+        ("high", 1, rule.high, rule.critical_high),
+    ):
+        warning = critical if limit is None else limit
+        if warning is None:
+            continue
+        found.append(
+            Side(
+                key=f"{rule.rule}/{name}",
+                version=rule.version,
+                vital=rule.vital,
+                sign=sign,
+                limit=sign * warning,
+                critical=None if critical is None else sign * critical,
+                hysteresis=rule.hysteresis,
+                persistence=persistence,
+            )
+        )
+    return tuple(found)
+
+
+class RuleBook:
+    """All limits in force, looked up by subject and vital. Made anew when a rule changes; never altered."""
+
+    def __init__(self, rules: Iterable[RuleRecord] = ()) -> None:
+        """Take the registry's rules on top of the catalogue's defaults."""
+        general: dict[str, tuple[Side, ...]] = {}
+        for vital in VITALS:
+            rule = default_rule(vital)
+            general[vital.code] = sides_of(rule) if rule is not None else ()
+        own: dict[tuple[str, str], tuple[Side, ...]] = {}
+        for record in sorted(rules, key=lambda record: record.version):
+            if record.subject is None:
+                general[record.vital] = sides_of(record)
+            else:
+                own[record.subject, record.vital] = sides_of(record)
+        self._general = general
+        self._own = own
+
+    def sides(self, subject: str, vital: str) -> tuple[Side, ...]:
+        """Give the sides that judge a subject's vital; empty where nothing does."""
+        own = self._own.get((subject, vital))
+        return self._general.get(vital, ()) if own is None else own

@@ -1,0 +1,216 @@
+"""Thresholds with hysteresis and persistence: the life of an alert, one reading at a time.
+
+A reading that is implausible or a test never counts. A reading older than the newest one judged never moves the live state; if it
+came late and is beyond the critical limit, it opens an alert of its own, labelled as being about the past.
+"""
+
+from __future__ import annotations
+
+from contracts.alerts import AlertCommand, AlertTransition, Severity, Transition, alert_id
+from contracts.ids import id_text
+from contracts.instants import MINUTE
+from contracts.observation import Observation, Quality
+from streams.rules.limits import RuleBook, Side
+from streams.rules.state import MAX_CLOSED, MAX_OPEN_PAST, FlagState, OpenAlert, SideState, Watermark
+
+UNTRUSTED = int(Quality.IMPLAUSIBLE | Quality.TEST_DATA)
+MAX_GAP = 10 * MINUTE
+"""Two readings further apart than this do not prove that the value stayed outside in between (or ten times the persistence)."""
+
+
+def judge(state: FlagState, book: RuleBook, observations: list[Observation], source: str, offset: int) -> list[AlertTransition]:
+    """Take one subject's observations of one record into its state.
+
+    Args:
+        state: the subject's state; changed in place.
+        book: the rules in force.
+        observations: the subject's observations of the record, in their order.
+        source: topic of the record.
+        offset: of the record in its partition.
+
+    Returns:
+        The transitions to send. For the record that was judged last the same ones again; for an older record none, since
+        records are acknowledged in order and those were confirmed.
+    """
+    known = state.watermarks.get(source)
+    if known is not None and offset <= known.offset:
+        return known.transitions if offset == known.offset else []
+    made: list[AlertTransition] = []
+    for observation in observations:
+        if observation.quality & UNTRUSTED:
+            continue
+        for side in book.sides(observation.subject, observation.vital):
+            made += _judge_side(state, side, observation)
+    state.watermarks[source] = Watermark(offset, made)
+    return made
+
+
+def _judge_side(state: FlagState, side: Side, observation: Observation) -> list[AlertTransition]:
+    held = state.sides.get(side.key)
+    if held is None:
+        held = state.sides[side.key] = SideState()
+    if observation.effective_at <= held.last_at:
+        return _judge_past(state, side, held, observation)
+    gap = observation.effective_at - held.last_at
+    held.last_at = observation.effective_at
+    badness = side.sign * observation.value
+    alert = state.alerts.get(held.alert)
+    if alert is not None:
+        return _follow(state, side, held, alert, observation, badness)
+    if badness <= side.limit:
+        held.outside_since = None
+        held.muted = False
+        return []
+    if held.outside_since is None or gap > max(MAX_GAP, 10 * side.persistence):
+        held.outside_since = observation.effective_at
+    if held.muted or observation.effective_at - held.outside_since < side.persistence:
+        return []
+    return _open(state, side, observation, held.outside_since, held)
+
+
+def _follow(
+    state: FlagState, side: Side, held: SideState, alert: OpenAlert, observation: Observation, badness: float
+) -> list[AlertTransition]:
+    """Move an open alert: escalate, de-escalate or resolve it."""
+    if badness <= side.limit - side.hysteresis:
+        held.alert = ""
+        held.outside_since = None
+        return [_close(state, alert, observation)]
+    if side.critical is None:
+        return []
+    if alert.severity is Severity.WARNING and badness > side.critical:
+        alert.severity = Severity.CRITICAL
+        return [_transition(alert, Transition.ESCALATED, observation)]
+    if alert.severity is Severity.CRITICAL and badness <= side.critical - side.hysteresis and side.critical != side.limit:
+        alert.severity = Severity.WARNING
+        return [_transition(alert, Transition.DE_ESCALATED, observation)]
+    return []
+
+
+def _judge_past(state: FlagState, side: Side, held: SideState, observation: Observation) -> list[AlertTransition]:
+    """Open an alert about the past, where a late reading was critical and no open alert speaks of that time.
+
+    A reading that is merely sent again is not late, so a repeat after a crash raises nothing.
+    """
+    if not observation.quality & Quality.LATE:
+        return []
+    if side.critical is None or side.sign * observation.value <= side.critical:
+        return []
+    live = state.alerts.get(held.alert)
+    if live is not None and live.onset <= observation.effective_at:
+        return []
+    if held.outside_since is not None and held.outside_since <= observation.effective_at:
+        return []
+    return _open(state, side, observation, observation.effective_at, None)
+
+
+def _open(state: FlagState, side: Side, observation: Observation, onset: int, held: SideState | None) -> list[AlertTransition]:
+    name = alert_id(observation.subject, side.key, onset)
+    if name in state.alerts or name in state.closed:
+        return []
+    critical = side.critical is not None and side.sign * observation.value > side.critical
+    alert = OpenAlert(
+        alert=name,
+        org=observation.org,
+        rule=side.key,
+        rule_version=side.version,
+        vital=side.vital,
+        severity=Severity.CRITICAL if critical else Severity.WARNING,
+        onset=onset,
+        number=0,
+        about_past=held is None or bool(observation.quality & Quality.LATE),
+    )
+    state.alerts[name] = alert
+    made = [_transition(alert, Transition.RAISED, observation)]
+    if held is not None:
+        held.alert = name
+    else:
+        made += _bound_past(state, observation)
+    return made
+
+
+def _bound_past(state: FlagState, observation: Observation) -> list[AlertTransition]:
+    """Close the oldest alerts about the past that nobody answered, so that the state stays small."""
+    live = {side.alert for side in state.sides.values()}
+    past = [alert for alert in state.alerts.values() if alert.alert not in live]
+    return [_close(state, alert, observation) for alert in past[: max(0, len(past) - MAX_OPEN_PAST)]]
+
+
+def _close(state: FlagState, alert: OpenAlert, observation: Observation) -> AlertTransition:
+    del state.alerts[alert.alert]
+    state.closed = [*state.closed, alert.alert][-MAX_CLOSED:]
+    return _transition(alert, Transition.RESOLVED, observation)
+
+
+def _transition(alert: OpenAlert, transition: Transition, cause: Observation) -> AlertTransition:
+    alert.number += 1
+    return AlertTransition(
+        alert=alert.alert,
+        org=alert.org,
+        subject=cause.subject,
+        rule=alert.rule,
+        rule_version=alert.rule_version,
+        vital=alert.vital,
+        transition=transition,
+        severity=alert.severity,
+        at=cause.effective_at,
+        onset=alert.onset,
+        number=alert.number,
+        value=cause.value if cause.vital == alert.vital else None,
+        unit=cause.unit if cause.vital == alert.vital else "",
+        reading=id_text(cause.id),
+        about_past=alert.about_past,
+        received_at=cause.received_at,
+    )
+
+
+def obey(state: FlagState, command: AlertCommand, source: str, offset: int) -> list[AlertTransition]:
+    """Take a person's word about an alert into the subject's state.
+
+    Args:
+        state: the subject's state; changed in place.
+        command: acknowledge or resolve.
+        source: topic of the command.
+        offset: of the command in its partition.
+
+    Returns:
+        The transition to send; none where the alert is not open, or acknowledged already; for a repeated command what it
+        caused the first time.
+    """
+    known = state.watermarks.get(source)
+    if known is not None and offset <= known.offset:
+        return known.transitions if offset == known.offset else []
+    alert = state.alerts.get(command.alert)
+    made: list[AlertTransition] = []
+    if alert is not None and command.action is Transition.ACKNOWLEDGED and not alert.acknowledged:
+        alert.acknowledged = True
+        made = [_spoken(alert, command)]
+    elif alert is not None and command.action is Transition.RESOLVED:
+        del state.alerts[alert.alert]
+        state.closed = [*state.closed, alert.alert][-MAX_CLOSED:]
+        for side in state.sides.values():
+            if side.alert == alert.alert:
+                side.alert, side.outside_since, side.muted = "", None, True
+        made = [_spoken(alert, command)]
+    state.watermarks[source] = Watermark(offset, made)
+    return made
+
+
+def _spoken(alert: OpenAlert, command: AlertCommand) -> AlertTransition:
+    alert.number += 1
+    return AlertTransition(
+        alert=alert.alert,
+        org=alert.org,
+        subject=command.subject,
+        rule=alert.rule,
+        rule_version=alert.rule_version,
+        vital=alert.vital,
+        transition=command.action,
+        severity=alert.severity,
+        at=command.at,
+        onset=alert.onset,
+        number=alert.number,
+        by=command.by,
+        about_past=alert.about_past,
+        received_at=command.at,
+    )

@@ -1,0 +1,211 @@
+from contracts.alerts import AlertCommand, AlertTransition, Severity, Transition
+from contracts.ids import observation_id
+from contracts.instants import SECOND
+from contracts.observation import Observation, Quality
+from contracts.registry import RuleRecord
+from streams.rules.limits import RuleBook
+from streams.rules.state import FlagState, decode_state, encode_state
+from streams.rules.thresholds import MAX_GAP, judge, obey
+
+RULE = RuleRecord(
+    rule="heart-rate",
+    version=3,
+    vital="8867-4",
+    low=50,
+    high=110,
+    critical_low=40,
+    critical_high=130,
+    hysteresis=3,
+    persistence_seconds=30,
+)
+BOOK = RuleBook([RULE])
+START = 1_700_000_000 * SECOND
+
+
+def reading(second: int, value: float, quality: int = 0) -> Observation:
+    at = START + second * SECOND
+    return Observation(
+        id=observation_id("clinic", "watch", "8867-4", "", at, 0),
+        org="clinic",
+        device="watch",
+        subject="ada",
+        vital="8867-4",
+        site="",
+        value=value,
+        unit="/min",
+        device_time=at,
+        effective_at=at,
+        received_at=at,
+        sequence=0,
+        quality=quality,
+    )
+
+
+class Patient:
+    """A subject whose readings come one record each."""
+
+    def __init__(self, book: RuleBook = BOOK) -> None:
+        self.state = FlagState()
+        self.book = book
+        self.offset = -1
+
+    def measure(self, second: int, value: float, quality: int = 0) -> list[Transition]:
+        self.offset += 1
+        made = judge(self.state, self.book, [reading(second, value, quality)], "vitals", self.offset)
+        self.state = decode_state(encode_state(self.state))
+        self.last = made
+        return [transition.transition for transition in made]
+
+    def says(self, action: Transition, alert: str) -> list[AlertTransition]:
+        self.offset += 1
+        return obey(self.state, AlertCommand(alert, "ada", action, "nurse", START), "commands", self.offset)
+
+
+def test_an_alert_is_raised_only_after_the_value_stayed_outside_for_the_persistence() -> None:
+    patient = Patient()
+    assert patient.measure(0, 120) == []
+    assert patient.measure(29, 120) == []
+    assert patient.measure(30, 120) == [Transition.RAISED]
+    assert patient.last[0].onset == START
+    assert patient.last[0].severity is Severity.WARNING
+
+
+def test_a_return_inside_the_limits_before_the_persistence_starts_the_wait_anew() -> None:
+    patient = Patient()
+    patient.measure(0, 120)
+    patient.measure(20, 100)
+    assert patient.measure(35, 120) == []
+    assert patient.measure(65, 120) == [Transition.RAISED]
+
+
+def test_an_alert_resolves_only_inside_the_hysteresis() -> None:
+    patient = Patient()
+    patient.measure(0, 120)
+    patient.measure(30, 120)
+    assert patient.measure(60, 109) == []
+    assert patient.measure(90, 107) == [Transition.RESOLVED]
+
+
+def test_a_worse_value_escalates_and_a_better_one_de_escalates() -> None:
+    patient = Patient()
+    patient.measure(0, 120)
+    patient.measure(30, 120)
+    assert patient.measure(60, 140) == [Transition.ESCALATED]
+    assert patient.measure(90, 129) == []
+    assert patient.measure(120, 126) == [Transition.DE_ESCALATED]
+    assert patient.measure(150, 100) == [Transition.RESOLVED]
+    assert patient.last[0].number == 4
+
+
+def test_the_low_side_is_judged_as_the_high_side() -> None:
+    patient = Patient()
+    patient.measure(0, 39)
+    assert patient.measure(30, 39) == [Transition.RAISED]
+    assert patient.last[0].severity is Severity.CRITICAL
+    assert patient.last[0].rule == "heart-rate/low"
+
+
+def test_a_limit_itself_is_still_inside() -> None:
+    patient = Patient()
+    patient.measure(0, 110)
+    assert patient.measure(60, 110) == []
+
+
+def test_an_implausible_or_test_reading_never_counts() -> None:
+    patient = Patient()
+    for second in (0, 40, 80):
+        assert patient.measure(second, 0, Quality.IMPLAUSIBLE) == []
+        assert patient.measure(second + 1, 200, Quality.TEST_DATA) == []
+
+
+def test_the_same_record_again_gives_the_same_transitions_and_an_older_one_none() -> None:
+    patient = Patient()
+    patient.measure(0, 120)
+    patient.measure(30, 120)
+    again = judge(patient.state, BOOK, [reading(30, 120)], "vitals", 1)
+    assert again == patient.last
+    assert judge(patient.state, BOOK, [reading(0, 120)], "vitals", 0) == []
+
+
+def test_a_repeated_reading_in_a_new_record_raises_nothing() -> None:
+    patient = Patient()
+    patient.measure(0, 140)
+    patient.measure(30, 140)
+    assert patient.measure(30, 140) == []
+    assert patient.measure(0, 140) == []
+
+
+def test_a_late_critical_reading_raises_an_alert_about_the_past_and_leaves_the_present_alone() -> None:
+    patient = Patient()
+    patient.measure(1000, 80)
+    assert patient.measure(500, 150, Quality.LATE) == [Transition.RAISED]
+    assert patient.last[0].about_past
+    assert patient.measure(500, 150, Quality.LATE) == []
+    assert patient.measure(1030, 80) == []
+
+
+def test_a_late_reading_beyond_the_warning_limit_only_raises_nothing() -> None:
+    patient = Patient()
+    patient.measure(1000, 80)
+    assert patient.measure(500, 120, Quality.LATE) == []
+
+
+def test_a_long_silence_does_not_prove_that_the_value_stayed_outside() -> None:
+    patient = Patient()
+    patient.measure(0, 120)
+    beyond = MAX_GAP // SECOND + 1
+    assert patient.measure(beyond, 120) == []
+    assert patient.measure(beyond + 30, 120) == [Transition.RAISED]
+
+
+def test_a_person_acknowledges_once() -> None:
+    patient = Patient()
+    patient.measure(0, 120)
+    patient.measure(30, 120)
+    alert = patient.last[0].alert
+    assert [made.transition for made in patient.says(Transition.ACKNOWLEDGED, alert)] == [Transition.ACKNOWLEDGED]
+    assert patient.says(Transition.ACKNOWLEDGED, alert) == []
+    assert patient.says(Transition.ACKNOWLEDGED, "no such alert") == []
+
+
+def test_an_alert_resolved_by_a_person_stays_quiet_until_the_value_was_inside_again() -> None:
+    patient = Patient()
+    patient.measure(0, 120)
+    patient.measure(30, 120)
+    assert [made.by for made in patient.says(Transition.RESOLVED, patient.last[0].alert)] == ["nurse"]
+    assert patient.measure(60, 120) == []
+    assert patient.measure(120, 120) == []
+    assert patient.measure(180, 100) == []
+    patient.measure(200, 120)
+    assert patient.measure(230, 120) == [Transition.RAISED]
+
+
+def test_a_repeated_command_record_gives_the_same_transition() -> None:
+    patient = Patient()
+    patient.measure(0, 120)
+    patient.measure(30, 120)
+    first = patient.says(Transition.ACKNOWLEDGED, patient.last[0].alert)
+    patient.offset -= 1
+    assert patient.says(Transition.ACKNOWLEDGED, patient.last[0].alert) == first
+
+
+def test_a_subjects_own_rule_replaces_the_general_one() -> None:
+    own = RULE.model_copy(update={"rule": "ada-heart-rate", "subject": "ada", "high": 150.0, "critical_high": None})
+    patient = Patient(RuleBook([RULE, own]))
+    patient.measure(0, 140)
+    assert patient.measure(60, 140) == []
+
+
+def test_a_disabled_own_rule_silences_the_general_one() -> None:
+    patient = Patient(RuleBook([RULE, RULE.model_copy(update={"subject": "ada", "enabled": False})]))
+    patient.measure(0, 200)
+    assert patient.measure(60, 200) == []
+
+
+def test_unanswered_alerts_about_the_past_are_bounded() -> None:
+    patient = Patient()
+    patient.measure(100_000, 80)
+    for second in range(0, 40_000, 1000):
+        patient.measure(second, 150, Quality.LATE)
+    assert len(patient.state.alerts) <= 17
+    assert len(encode_state(patient.state)) < 10_000
