@@ -1,0 +1,43 @@
+"""How much of the machine the servers may take."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from deploy.local.problems import Problem
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Sizes of the servers.
+
+    Attributes:
+        kafka_heap_mib: Kafka's heap.
+        postgres_shared_mib: PostgreSQL's shared buffers.
+        postgres_wal_mib: write-ahead log between checkpoints.
+        broker_queue_mib: what the MQTT broker may keep for one client that does not take its messages.
+    """
+
+    kafka_heap_mib: int
+    postgres_shared_mib: int
+    postgres_wal_mib: int
+    broker_queue_mib: int
+
+
+PROFILES = {
+    "demo": Profile(kafka_heap_mib=256, postgres_shared_mib=128, postgres_wal_mib=512, broker_queue_mib=128),
+    "bench": Profile(kafka_heap_mib=1024, postgres_shared_mib=1024, postgres_wal_mib=8192, broker_queue_mib=1024),
+}
+
+
+def chosen() -> Profile:
+    """Give the profile that ``AGORA_PROFILE`` names, else ``demo``.
+
+    Raises:
+        Problem: there is no such profile.
+    """
+    name = os.environ.get("AGORA_PROFILE") or "demo"
+    if name not in PROFILES:
+        raise Problem(f"there is no profile {name!r}", f"AGORA_PROFILE takes {' or '.join(PROFILES)}.")
+    return PROFILES[name]
