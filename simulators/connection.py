@@ -156,9 +156,7 @@ class Connection:
         if self._watched is None:
             raise ConnectionResetError("the broker closed the connection")
         self._loop.add_reader(self._watched, self._readable)
-        self._client.loop_write()
-        if self._watched is not None and self._client.want_write():
-            self._loop.add_writer(self._watched, self._client.loop_write)
+        self._flush()
 
     def _readable(self) -> None:
         """Read all there is: TLS may hold back whole packets that the socket no longer reports."""
@@ -166,6 +164,12 @@ class Connection:
             sock = self._client.socket()
             if not isinstance(sock, ssl.SSLSocket) or sock.pending() == 0:
                 return
+
+    def _flush(self) -> None:
+        """Write what is waiting; what the socket does not take now goes when it can."""
+        self._client.loop_write()
+        if self._watched is not None and self._client.want_write():
+            self._loop.add_writer(self._watched, self._client.loop_write)
 
     def publish(self, payload: bytes, correlation: bytes | None) -> int:
         """Publish on the device's data topic with QoS 1.
@@ -218,7 +222,9 @@ class Connection:
         if reason.is_failure:
             self._fail(PermissionError(f"the broker refuses {self._credential.key}: {reason}"))
             return
-        client.subscribe([(self._receipts_topic, 1), (self._errors_topic, 1)])
+        # QoS 0 loses a receipt no sooner than QoS 1 in a session that ends with its connection, and a lost one is made good by
+        # sending again; it spares a packet for each receipt.
+        client.subscribe([(self._receipts_topic, 0), (self._errors_topic, 1)])
 
     def _on_subscribe(
         self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
@@ -248,9 +254,10 @@ class Connection:
         self._unwatch()
 
     def _on_register_write(self, _client: Client, _userdata: object, _sock: object) -> None:
-        # While connecting, in the other thread, nothing is watched yet; `_watch` writes what was waiting.
+        # While connecting, in the other thread, nothing is watched yet; `_watch` writes what was waiting. Later nearly every
+        # write succeeds at once, so asking the loop first would only cost.
         if self._watched is not None:
-            self._loop.add_writer(self._watched, self._client.loop_write)
+            self._loop.call_soon(self._flush)
 
     def _on_unregister_write(self, _client: Client, _userdata: object, _sock: object) -> None:
         if self._watched is not None:

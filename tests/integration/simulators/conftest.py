@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
+import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +32,14 @@ from simulators.patients import DeviceCredential
 
 BRIDGE = ("agora-bridge", "bridge-secret")
 DEVICES = 120
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") or "mosquitto"
+"""Debian keeps it where ordinary users' search path does not look."""
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - waits for other processes, which set no event here
+            await asyncio.sleep(0.02)
 
 
 def credential(number: int, model: str = "agora-oximeter", subject: str = "") -> DeviceCredential:
@@ -82,12 +92,12 @@ class Broker:
         return BrokerAddress("127.0.0.1", self.port, self.folder / "server.crt")
 
     async def start(self) -> None:
-        log = (self.folder / "mosquitto.log").open("ab")
-        with log:
-            self.process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", str(self.folder / "mosquitto.conf")], stderr=log)
-        async with asyncio.timeout(10):
-            while not self._listens():
-                await asyncio.sleep(0.05)
+        await asyncio.to_thread(self._spawn)
+        await until(self._listens)
+
+    def _spawn(self) -> None:
+        with (self.folder / "mosquitto.log").open("ab") as log:
+            self.process = subprocess.Popen([MOSQUITTO, "-c", str(self.folder / "mosquitto.conf")], stderr=log)
 
     def _listens(self) -> bool:
         with socket.socket() as probe:

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from tests.integration.simulators.conftest import AnsweringBridge, Broker, credential
 
 from contracts.instants import SECOND
 from simulators.device import now
 from simulators.fleet import Fleet
 from simulators.messages import DueMessage, reading
 from simulators.misbehaviour import Misbehaviour
-from simulators.patients import DeviceCredential, cast, devices_for
+from simulators.patients import DeviceCredential, Patient, cast, devices_for
 from simulators.replay import choose, load
 from simulators.synthetic import make_patients
+from tests.integration.simulators.conftest import AnsweringBridge, Broker, credential, until
 
 
 def beats(count: int, every_seconds: float = 0.02) -> Iterator[DueMessage]:
     start = now()
     for number in range(count):
         yield DueMessage(start + round(number * every_seconds * SECOND), (reading("8867-4", 60 + number % 40),))
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def play(broker: Broker, devices: list[DeviceCredential], count: int = 10, misbehaviour: Misbehaviour | None = None) -> Fleet:
@@ -39,8 +33,8 @@ def play(broker: Broker, devices: list[DeviceCredential], count: int = 10, misbe
 async def test_recorded_and_synthetic_patients_publish_with_their_own_credentials_and_get_every_receipt(
     broker: Broker, bridge: AnsweringBridge
 ) -> None:
-    patients = [*choose(load(), 4), *make_patients(4, seed=7)]
-    devices = []
+    patients: list[Patient] = [*choose(load(), 4), *make_patients(4, seed=7)]
+    devices: list[DeviceCredential] = []
     for patient in patients:
         for planned in devices_for(patient):
             devices.append(credential(len(devices), planned.model, subject=patient.name))
