@@ -146,7 +146,6 @@ def _faust_app(kafka_settings: KafkaSettings, settings: StreamsSettings) -> faus
         broker_heartbeat_interval=3.0,
         broker_request_timeout=30.0,
         broker_rebalance_timeout=30.0,
-        broker_max_poll_interval=0,
         broker_commit_interval=settings.commit_interval_seconds,
         broker_commit_every=None,
         stream_buffer_maxsize=settings.in_flight_frames,
