@@ -1,7 +1,7 @@
 """Whose the servers and the files are.
 
-PostgreSQL refuses to run as root, and root's home is closed to others. So when root starts the platform, all servers run as one ordinary
-system user with their data under ``/var/lib/agora``; our own processes stay with the caller, who can read the checkout.
+PostgreSQL refuses to run as root, and root's home is closed to others. So when root starts the platform, all servers run as one
+ordinary system user with their data under ``/var/lib/agora``; our own processes stay with the caller, who can read the checkout.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ DATABASE_OWNER = "agora_owner"
 DATABASE_ROLES = (DATABASE_OWNER, "agora_store", "agora_router", "agora_gateway", "agora_keeper", "agora_operator")
 MQTT_BRIDGE = "agora-bridge"
 MQTT_PROBE = "agora-probe"
-"""Asks only whether the broker answers; it has no rights. Not the bridge's account, whose session a second client would take over."""
+"""Asks only whether the broker answers; it has no rights. Not the bridge's account, whose session a second client would end."""
 SECRET_BYTES = 24
 MASTER_BYTES = 32
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -14,7 +15,11 @@ from deploy.local.credentials import DATABASE_OWNER
 from deploy.local.instance import CHECKOUT
 from deploy.local.problems import Problem
 
-MIGRATE = "from runtime.settings import DatabaseSettings, load; from storage.migrate import upgrade; print(upgrade(load(DatabaseSettings)))"
+MIGRATE = """
+from runtime.settings import DatabaseSettings, load
+from storage.migrate import upgrade
+print(upgrade(load(DatabaseSettings)))
+"""
 """Run in a process of its own: what migrations import, the supervisor need not keep in memory for ever."""
 
 
@@ -65,3 +70,17 @@ def set_passwords(connection: psycopg.Connection, passwords: Mapping[str, str]) 
         if role in known and role != DATABASE_OWNER:
             statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
             connection.execute(statement)
+
+
+def versions(connection: psycopg.Connection) -> dict[str, str]:
+    """Tell the server's version and TimescaleDB's, with its edition: the Apache one lacks compression and aggregates."""
+    found = {"PostgreSQL": _shown(connection, "SHOW server_version").split()[0]}
+    timescale = _shown(connection, "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
+    if timescale:
+        found["TimescaleDB"] = f"{timescale} ({_shown(connection, 'SHOW timescaledb.license')})"
+    return found
+
+
+def _shown(connection: psycopg.Connection, query: LiteralString) -> str:
+    row = connection.execute(query).fetchone()
+    return str(row[0]) if row else ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from contracts.topics import Principal
 from deploy.local import mosquitto
 from deploy.local.accounts import caller, write_file
@@ -68,7 +66,7 @@ def settings_of(
 
 def _own_settings(
     name: str, instance: Instance, credentials: Credentials, certificates: Certificates, addresses: Addresses
-) -> Mapping[str, str]:
+) -> dict[str, str]:
     public_url = f"https://localhost:{instance.ports.gateway}"
     match name:
         case "bridge":

@@ -1,8 +1,8 @@
 """mosquitto, the MQTT broker: TLS only, a name and password for everybody, and each device pinned to its own branch of topics.
 
-A client's id is its user name, whatever it asks for: otherwise a device could take over the session of another, or of the bridge, just
-by naming itself alike, and receive or discard what was queued there. So one account has one connection at a time: a second one of the same
-device ends the first.
+A client's id is its user name, whatever it asks for: otherwise a device could take over the session of another, or of the
+bridge, just by naming itself alike, and receive or discard what was queued there. So one account has one connection at a time:
+a second one of the same device ends the first.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from paho.mqtt.client import CallbackAPIVersion, Client
-from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from contracts.mqtt import ROOT, UP_FILTER
 from deploy.local.accounts import Account, caller, make_folder, write_file
@@ -147,9 +147,9 @@ def password_line(user: str, password: str) -> str:
     return f"{user}:$7${HASH_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}\n"
 
 
-def _same_users(accounts: Path, passwords: object) -> bool:
+def _same_users(accounts: Path, passwords: Mapping[str, str]) -> bool:
     names = {line.split(":", 1)[0] for line in accounts.read_text().splitlines()} if accounts.exists() else set()
-    return names == set(passwords)  # type: ignore[call-overload]
+    return names == set(passwords)
 
 
 def version(program: Path) -> str:

@@ -55,12 +55,21 @@ class Postgres:
     def _initialise(self, credentials: Credentials) -> None:
         shutil.rmtree(self._data, ignore_errors=True)
         make_folder(self._data, 0o700, self._account)
-        password = write_file(self._config / "owner.password", credentials.database[DATABASE_OWNER], self._account)
+        secret = credentials.database[DATABASE_OWNER]
+        password = write_file(self._config / "owner.password", secret, self._account)
         command = [
-            str(self._software.postgres_programs / "initdb"), "-D", str(self._data), f"--username={DATABASE_OWNER}", f"--pwfile={password}",
-            "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
-            "--data-checksums", "--no-instructions",
-        ]  # fmt: skip
+            str(self._software.postgres_programs / "initdb"),
+            f"--pgdata={self._data}",
+            f"--username={DATABASE_OWNER}",
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--data-checksums",
+            "--no-instructions",
+        ]
         ids = {"user": self._account.uid, "group": self._account.gid, "extra_groups": []} if caller().uid == 0 else {}
         done = subprocess.run(  # type: ignore[call-overload]
             command, env=_environment(), cwd=self._data, capture_output=True, text=True, check=False, **ids
@@ -71,7 +80,7 @@ class Postgres:
         write_file(self._initialised, "", caller())
 
     def _clear_stale_lock(self) -> None:
-        """Remove the lock of a server that was killed: its process number may be another process's by now, and would stop the next start."""
+        """Remove the lock of a killed server: its number may be another process's by now, and would stop the next start."""
         lock = self._data / "postmaster.pid"
         if not lock.exists():
             return

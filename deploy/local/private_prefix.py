@@ -1,7 +1,8 @@
 """PostgreSQL 17 with TimescaleDB in a folder of our own, for Debian releases that have no package of it.
 
-The packages come from the next Debian release by apt itself, which checks their signatures, but are only unpacked: nothing of the system
-changes and no right is needed. They bring their own C library; each program is pointed at it, so that the system's older one is no matter.
+The packages come from the next Debian release by apt itself, which checks their signatures, but are only unpacked: nothing of
+the system changes and no right is needed. They bring their own C library; each program is pointed at it, so that the system's
+older one is no matter.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ def install(software: Path, progress: Callable[[str], None]) -> Path:
     progress("PostgreSQL 17 with TimescaleDB: downloading (about 100 MB)")
     packages = _download(prefix)
     progress("PostgreSQL 17 with TimescaleDB: unpacking")
-    for package in packages:
-        if not package.name.startswith(LEFT_OUT):
-            _run(["dpkg-deb", "-x", str(package), str(prefix)])
+    for archive in packages:
+        if not archive.name.startswith(LEFT_OUT):
+            _run(["dpkg-deb", "-x", str(archive), str(prefix)])
     shutil.rmtree(prefix / "apt")
     _point_programs(prefix, programs)
     stamp.write_text(str(prefix))

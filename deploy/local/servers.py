@@ -18,8 +18,8 @@ REQUIRED = {
     "postgres": ("AGORA_DATABASE_HOST", "AGORA_DATABASE_USER", "AGORA_DATABASE_PASSWORD"),
     "mosquitto": ("AGORA_MQTT_HOST", "AGORA_MQTT_CA_FILE", "AGORA_MQTT_USERNAME", "AGORA_MQTT_PASSWORD"),
 }
-"""By server: the setting that says "use this one", and what else is then needed. Kafka's and the database's account must be able to
-administrate: topics, users, rights and the schema are made with it. The MQTT account is the bridge's."""
+"""By server: the setting that says "use this one", and what else is then needed. Kafka's and the database's account must be able
+to administrate: topics, users, rights and the schema are made with it. The MQTT account is the bridge's."""
 PREFIXES = {"kafka": "AGORA_KAFKA_", "postgres": "AGORA_DATABASE_", "mosquitto": "AGORA_MQTT_"}
 KEEPER_FILES = ("AGORA_KEEPER_BROKER_PASSWORD_FILE", "AGORA_KEEPER_BROKER_PID_FILE")
 """Needed too where the MQTT broker exists already: its password file and process id, which the keeper writes to and signals."""
@@ -37,7 +37,7 @@ class Addresses:
 
     instance: Instance
     authority: Path
-    given: Mapping[str, Mapping[str, str]]
+    given: Mapping[str, dict[str, str]]
 
     @classmethod
     def find(cls, instance: Instance, authority: Path, environment: Mapping[str, str] | None = None) -> Addresses:

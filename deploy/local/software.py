@@ -143,7 +143,8 @@ def _download_kafka(software: Path, jars: Path) -> None:
 
 
 def _check_kafka(jars: Path) -> None:
-    expected = dict(reversed(line.split()) for line in (HERE / "kafka.sha256").read_text().splitlines())
+    lines = (HERE / "kafka.sha256").read_text().splitlines()
+    expected = {name: digest for digest, name in (line.split() for line in lines)}
     found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in jars.glob("*.jar")}
     if found != expected:
         wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
