@@ -16,6 +16,8 @@ HEADER_COUNT = "agora-count"
 HEADER_VERSION = "agora-version"
 HEADER_SOURCE = "agora-source"
 """On a derived record: ``topic/partition/offset`` of the record it was made from."""
+HEADER_OWNED = "agora-owned"
+"""On a vitals record: for how many messages it accounts (``Observation.owner``), so that the ledger closes without decoding it."""
 
 Headers = list[tuple[str, bytes]]
 
@@ -85,12 +87,13 @@ def decode_raw(value: bytes) -> RawFrame:
     return _raw_decoder.decode(value)
 
 
-def headers(count: int, source: Coordinates | None = None) -> Headers:
+def headers(count: int, source: Coordinates | None = None, owned: int | None = None) -> Headers:
     """Make a frame's headers.
 
     Args:
         count: messages (raw) or observations (vitals) in it.
         source: the record it was made from, when there is one.
+        owned: messages for which it accounts, on a vitals record.
 
     Returns:
         Kafka headers.
@@ -98,6 +101,8 @@ def headers(count: int, source: Coordinates | None = None) -> Headers:
     made: Headers = [(HEADER_COUNT, str(count).encode()), (HEADER_VERSION, VERSION.encode())]
     if source is not None:
         made.append((HEADER_SOURCE, str(source).encode()))
+    if owned is not None:
+        made.append((HEADER_OWNED, str(owned).encode()))
     return made
 
 
