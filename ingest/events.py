@@ -1,0 +1,127 @@
+"""What the bridge tells."""
+
+from __future__ import annotations
+
+from runtime.telemetry import Event, gauge, histogram
+
+STARTED = Event(name="ingest.bridge_started", help="The bridge runs and connects to broker and Kafka.")
+STOPPED = Event(name="ingest.bridge_stopped", help="The bridge has ended; `left` messages stayed unacknowledged with the broker.")
+FAILED = Event(
+    name="ingest.bridge_failed",
+    level="error",
+    help="The bridge gives up, acknowledging nothing, and is to be started again; the broker delivers what it holds once more.",
+    counter="agora_ingest_failures_total",
+)
+CONNECTED = Event(
+    name="ingest.session_connected",
+    help="Connected to the broker. Without an earlier session whatever it held unacknowledged is gone; devices send it again.",
+    counter="agora_ingest_sessions_connected_total",
+    labels=("session_present",),
+)
+CONNECT_FAILED = Event(
+    name="ingest.session_refused",
+    level="warning",
+    help="The broker could not be reached, or refused account or subscription; it is tried again.",
+    counter="agora_ingest_sessions_refused_total",
+)
+DISCONNECTED = Event(
+    name="ingest.session_lost",
+    level="warning",
+    help="The connection to the broker ended; it is made anew and unacknowledged messages come again.",
+    counter="agora_ingest_sessions_lost_total",
+)
+KAFKA_AWAY = Event(
+    name="ingest.kafka_awaited",
+    level="warning",
+    help="Kafka does not answer yet. Messages stay unacknowledged in the broker until it does.",
+    counter="agora_ingest_kafka_awaited_total",
+)
+READING_PAUSED = Event(
+    name="ingest.reading_paused",
+    level="warning",
+    help="As much waits for Kafka as the bridge may hold; it reads no further until half of it is confirmed.",
+    counter="agora_ingest_reading_pauses_total",
+)
+READING_RESUMED = Event(name="ingest.reading_resumed", help="Kafka took enough for the bridge to read on.")
+RECEIVED = Event(
+    name="ingest.messages_received",
+    level="debug",
+    help="Messages that came from the broker, redelivered ones again.",
+    counter="agora_ingest_messages_received_total",
+    quiet=True,
+)
+RECEIVED_BYTES = Event(
+    name="ingest.bytes_received",
+    level="debug",
+    help="Bytes that came from the broker, after TLS.",
+    counter="agora_ingest_bytes_received_total",
+    quiet=True,
+)
+CONFIRMED = Event(
+    name="ingest.messages_confirmed",
+    level="debug",
+    help="Messages Kafka has on all replicas.",
+    counter="agora_ingest_messages_confirmed_total",
+    labels=("topic",),
+    quiet=True,
+)
+FRAMES = Event(
+    name="ingest.frames_confirmed",
+    level="debug",
+    help="Records they travelled in.",
+    counter="agora_ingest_frames_confirmed_total",
+    labels=("topic",),
+    quiet=True,
+)
+RECEIPTS = Event(
+    name="ingest.receipts_sent",
+    level="debug",
+    help="Receipts handed to the broker for devices.",
+    counter="agora_ingest_receipts_sent_total",
+    quiet=True,
+)
+REFUSED = Event(
+    name="ingest.messages_refused",
+    level="debug",
+    help="Messages refused or warned about by the bridge itself, by code.",
+    counter="agora_ingest_messages_refused_total",
+    labels=("code",),
+    quiet=True,
+)
+ERRORS_FORWARDED = Event(
+    name="ingest.errors_forwarded",
+    level="debug",
+    help="Errors of later stages handed to the broker for devices.",
+    counter="agora_ingest_errors_forwarded_total",
+    quiet=True,
+)
+DOWN_REFUSED = Event(
+    name="ingest.answer_refused",
+    level="error",
+    help="The broker did not accept an answer for a device; look at the access rights of the bridge's account.",
+    counter="agora_ingest_answers_refused_total",
+)
+DOWN_UNREADABLE = Event(
+    name="ingest.errand_skipped",
+    level="error",
+    help="A record of agora.down.v1 is not what its contract says and was left out; bridge and streams differ in version.",
+    counter="agora_ingest_errands_skipped_total",
+)
+DOWN_INTERRUPTED = Event(
+    name="ingest.errands_interrupted",
+    level="warning",
+    help="agora.down.v1 could not be read; it is read on from the last committed record, so errors may repeat.",
+    counter="agora_ingest_errands_interruptions_total",
+)
+ANSWERS_DROPPED = Event(
+    name="ingest.answers_dropped",
+    level="error",
+    help="The broker takes no answers, so receipts and errors were left out; devices send again what has no receipt.",
+    counter="agora_ingest_answers_dropped_total",
+)
+WAITING_MESSAGES = gauge("agora_ingest_messages_waiting", "Messages taken from the broker that Kafka has not confirmed.")
+WAITING_BYTES = gauge("agora_ingest_bytes_waiting", "Their bytes.")
+WAITING_ANSWERS = gauge("agora_ingest_answers_waiting", "Receipts and errors the broker has not acknowledged.")
+CONFIRM_SECONDS = histogram(
+    "agora_ingest_confirm_seconds", "From the arrival of a frame's first message to Kafka's confirmation."
+)

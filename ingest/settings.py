@@ -1,0 +1,35 @@
+"""Settings of the bridge (``AGORA_INGEST_…``)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ingest.framing import MAX_MESSAGE_BYTES
+
+
+class IngestSettings(BaseSettings):
+    """How much the bridge takes on, and how it gathers it."""
+
+    model_config = SettingsConfigDict(env_prefix="AGORA_INGEST_", frozen=True)
+    client_id: str = Field(
+        "agora-bridge", min_length=1, description="MQTT client id, under which the broker keeps what is unacknowledged"
+    )
+    session_expiry_seconds: int = Field(
+        7 * 24 * 3600, ge=60, le=0xFFFFFFFE, description="how long the broker keeps the session while no bridge is connected"
+    )
+    keepalive_seconds: int = Field(30, ge=2, le=3600, description="MQTT keepalive, how long either side may be silent")
+    receive_maximum: int = Field(
+        20_000, ge=1, le=65_535, description="messages the broker sends ahead of our acknowledgements (MQTT 5 Receive Maximum)"
+    )
+    unconfirmed_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024 * 1024, description="bytes waiting for Kafka above which nothing more is read"
+    )
+    frame_bytes: int = Field(
+        MAX_MESSAGE_BYTES, ge=4096, le=MAX_MESSAGE_BYTES, description="most bytes of a frame; a longer message is refused"
+    )
+    frame_messages: int = Field(500, ge=1, le=10_000, description="most messages of a frame")
+    frame_interval_ms: int = Field(
+        20, ge=0, le=1000, description="least time between two frames of a partition; the first after a pause leaves at once"
+    )
+    drain_seconds: float = Field(10.0, gt=0, description="longest time between SIGTERM and the end of the process")
