@@ -16,7 +16,7 @@ from contracts.topics import PARTITIONS, REGISTRY_DEVICES, REGISTRY_RULES, Topic
 from runtime import kafka
 from runtime.compacted import CompactedView
 from runtime.settings import KafkaSettings
-from streams import events, normalise_agent
+from streams import events, flag_agent, normalise_agent
 from streams.acknowledger import Acknowledger
 from streams.outputs import Outputs
 from streams.settings import StreamsSettings
@@ -37,6 +37,7 @@ class Streams:
         rules: the registry's rules by name, likewise.
         fail: stops the process, unacknowledged; for a broken invariant.
         device_listeners: called with a device's key when its record changed.
+        rule_listeners: called when a rule changed.
         acknowledgers: by topic name; filled by ``consume``.
         dropped: by topic name, called with the partitions that were revoked.
     """
@@ -48,6 +49,7 @@ class Streams:
     rules: CompactedView[RuleRecord]
     fail: Callable[[BaseException], None]
     device_listeners: list[Callable[[str], None]] = field(default_factory=list)
+    rule_listeners: list[Callable[[], None]] = field(default_factory=list)
     acknowledgers: dict[str, Acknowledger] = field(default_factory=dict)
     dropped: dict[str, list[Callable[[int], None]]] = field(default_factory=dict)
 
@@ -76,7 +78,7 @@ class Streams:
                 forget(partition)
 
 
-AGENTS: tuple[Callable[[Streams], None], ...] = (normalise_agent.register,)
+AGENTS: tuple[Callable[[Streams], None], ...] = (normalise_agent.register, flag_agent.register)
 """Each registers one agent."""
 
 
@@ -103,14 +105,21 @@ def build(kafka_settings: KafkaSettings, settings: StreamsSettings, fail: Callab
         for listener in listeners:
             listener(key)
 
+    rule_listeners: list[Callable[[], None]] = []
+
+    def rule_changed(key: str, record: RuleRecord | None) -> None:
+        for listener in rule_listeners:
+            listener()
+
     streams = Streams(
         app=_faust_app(kafka_settings, settings),
         settings=settings,
         outputs=Outputs(kafka_settings, fail),
         devices=CompactedView(kafka_settings, REGISTRY_DEVICES, DeviceRecord, device_changed),
-        rules=CompactedView(kafka_settings, REGISTRY_RULES, RuleRecord),
+        rules=CompactedView(kafka_settings, REGISTRY_RULES, RuleRecord, rule_changed),
         fail=fail,
         device_listeners=listeners,
+        rule_listeners=rule_listeners,
     )
     for register in AGENTS:
         register(streams)

@@ -44,15 +44,33 @@ class SideState(msgspec.Struct, array_like=True):
 
 
 class Watermark(msgspec.Struct, array_like=True):
-    """The last record of one source that went into the state, and what it caused.
+    """How far one source went into the state, and what its records caused that may not be confirmed yet.
 
     Attributes:
-        offset: of that record.
-        transitions: to be sent again, never skipped, when that record comes again.
+        offset: of the last record.
+        sent: (offset, transitions) of records that may come again: then the same transitions are sent again, never skipped.
     """
 
     offset: int
-    transitions: list[AlertTransition]
+    sent: list[tuple[int, list[AlertTransition]]] = msgspec.field(default_factory=list)
+
+    def again(self, offset: int) -> list[AlertTransition]:
+        """Give what a record caused when it was judged; nothing for one that caused nothing or is confirmed long since."""
+        return next((transitions for known, transitions in self.sent if known == offset), [])
+
+    def advance(self, offset: int, transitions: list[AlertTransition], floor: int) -> None:
+        """Take a record in.
+
+        Args:
+            offset: of the record.
+            transitions: what it caused.
+            floor: records below this offset are confirmed and will not come again unconfirmed.
+        """
+        self.offset = offset
+        if self.sent:
+            self.sent = [entry for entry in self.sent if entry[0] >= floor]
+        if transitions:
+            self.sent.append((offset, transitions))
 
 
 class FlagState(msgspec.Struct, array_like=True):
@@ -63,12 +81,14 @@ class FlagState(msgspec.Struct, array_like=True):
         alerts: open alerts by id.
         closed: ids closed last, oldest first.
         watermarks: by source topic.
+        kept_at: ``effective_at`` of the newest reading when the state was last written to the changelog.
     """
 
     sides: dict[str, SideState] = msgspec.field(default_factory=dict)
     alerts: dict[str, OpenAlert] = msgspec.field(default_factory=dict)
     closed: list[str] = msgspec.field(default_factory=list)
     watermarks: dict[str, Watermark] = msgspec.field(default_factory=dict)
+    kept_at: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -6,6 +6,9 @@ came late and is beyond the critical limit, it opens an alert of its own, labell
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from contracts.alerts import AlertCommand, AlertTransition, Severity, Transition, alert_id
 from contracts.ids import id_text
 from contracts.instants import MINUTE
@@ -14,11 +17,27 @@ from streams.rules.limits import RuleBook, Side
 from streams.rules.state import MAX_CLOSED, MAX_OPEN_PAST, FlagState, OpenAlert, SideState, Watermark
 
 UNTRUSTED = int(Quality.IMPLAUSIBLE | Quality.TEST_DATA)
+KEEP_EVERY = MINUTE
 MAX_GAP = 10 * MINUTE
 """Two readings further apart than this do not prove that the value stayed outside in between (or ten times the persistence)."""
 
 
-def judge(state: FlagState, book: RuleBook, observations: list[Observation], source: str, offset: int) -> list[AlertTransition]:
+class Judged(NamedTuple):
+    """What a record did to a subject.
+
+    Attributes:
+        transitions: to send.
+        keep: whether the state must be written to the changelog before the record is acknowledged. False while nothing but
+            the time of the newest reading moved on; that is written once a minute of the readings' time.
+    """
+
+    transitions: list[AlertTransition]
+    keep: bool
+
+
+def judge(
+    state: FlagState, book: RuleBook, observations: Iterable[Observation], source: str, offset: int, floor: int = 0
+) -> Judged:
     """Take one subject's observations of one record into its state.
 
     Args:
@@ -27,28 +46,44 @@ def judge(state: FlagState, book: RuleBook, observations: list[Observation], sou
         observations: the subject's observations of the record, in their order.
         source: topic of the record.
         offset: of the record in its partition.
+        floor: records of the source below this offset are confirmed.
 
     Returns:
-        The transitions to send. For the record that was judged last the same ones again; for an older record none, since
-        records are acknowledged in order and those were confirmed.
+        The transitions to send, and whether to keep the state. A record that was judged before gives the same transitions
+        again: the crash that made it come again may have struck between state and output.
     """
-    known = state.watermarks.get(source)
-    if known is not None and offset <= known.offset:
-        return known.transitions if offset == known.offset else []
+    mark = state.watermarks.get(source)
+    if mark is not None and offset <= mark.offset:
+        return Judged(mark.again(offset), keep=True)
     made: list[AlertTransition] = []
+    keep = False
+    newest = 0
     for observation in observations:
         if observation.quality & UNTRUSTED:
             continue
+        newest = max(newest, observation.effective_at)
         for side in book.sides(observation.subject, observation.vital):
-            made += _judge_side(state, side, observation)
-    state.watermarks[source] = Watermark(offset, made)
-    return made
+            held = state.sides.get(side.key)
+            if held is None:
+                held = state.sides[side.key] = SideState()
+            before = (held.outside_since, held.muted)
+            made += _judge_side(state, side, held, observation)
+            keep = keep or before != (held.outside_since, held.muted)
+    _advance(state, source, offset, made, floor)
+    keep = keep or bool(made) or newest - state.kept_at >= KEEP_EVERY
+    if keep:
+        state.kept_at = max(state.kept_at, newest)
+    return Judged(made, keep)
 
 
-def _judge_side(state: FlagState, side: Side, observation: Observation) -> list[AlertTransition]:
-    held = state.sides.get(side.key)
-    if held is None:
-        held = state.sides[side.key] = SideState()
+def _advance(state: FlagState, source: str, offset: int, made: list[AlertTransition], floor: int) -> None:
+    mark = state.watermarks.get(source)
+    if mark is None:
+        mark = state.watermarks[source] = Watermark(offset)
+    mark.advance(offset, made, floor)
+
+
+def _judge_side(state: FlagState, side: Side, held: SideState, observation: Observation) -> list[AlertTransition]:
     if observation.effective_at <= held.last_at:
         return _judge_past(state, side, held, observation)
     gap = observation.effective_at - held.last_at
@@ -164,7 +199,7 @@ def _transition(alert: OpenAlert, transition: Transition, cause: Observation) ->
     )
 
 
-def obey(state: FlagState, command: AlertCommand, source: str, offset: int) -> list[AlertTransition]:
+def obey(state: FlagState, command: AlertCommand, source: str, offset: int, floor: int = 0) -> Judged:
     """Take a person's word about an alert into the subject's state.
 
     Args:
@@ -172,14 +207,15 @@ def obey(state: FlagState, command: AlertCommand, source: str, offset: int) -> l
         command: acknowledge or resolve.
         source: topic of the command.
         offset: of the command in its partition.
+        floor: records of the source below this offset are confirmed.
 
     Returns:
         The transition to send; none where the alert is not open, or acknowledged already; for a repeated command what it
         caused the first time.
     """
-    known = state.watermarks.get(source)
-    if known is not None and offset <= known.offset:
-        return known.transitions if offset == known.offset else []
+    mark = state.watermarks.get(source)
+    if mark is not None and offset <= mark.offset:
+        return Judged(mark.again(offset), keep=True)
     alert = state.alerts.get(command.alert)
     made: list[AlertTransition] = []
     if alert is not None and command.action is Transition.ACKNOWLEDGED and not alert.acknowledged:
@@ -192,8 +228,8 @@ def obey(state: FlagState, command: AlertCommand, source: str, offset: int) -> l
             if side.alert == alert.alert:
                 side.alert, side.outside_since, side.muted = "", None, True
         made = [_spoken(alert, command)]
-    state.watermarks[source] = Watermark(offset, made)
-    return made
+    _advance(state, source, offset, made, floor)
+    return Judged(made, keep=True)
 
 
 def _spoken(alert: OpenAlert, command: AlertCommand) -> AlertTransition:

@@ -39,14 +39,15 @@ series = st.lists(st.tuples(st.integers(0, 200), st.floats(20, 200)), max_size=6
 
 
 def run(readings: list[Observation], kills: frozenset[int] = frozenset()) -> list[AlertTransition]:
-    """Judge one reading a record; at a kill the record before comes once more, as after a crash between state and output."""
+    """Judge one reading a record; at a kill the last three records come once more, as after a crash between state and output."""
     state = FlagState()
     sent: list[AlertTransition] = []
     for offset, observation in enumerate(readings):
-        sent += judge(state, BOOK, [observation], "vitals", offset)
+        sent += judge(state, BOOK, [observation], "vitals", offset).transitions
         state = decode_state(encode_state(state))
         if offset in kills:
-            sent += judge(state, BOOK, [observation], "vitals", offset)
+            for again in range(max(0, offset - 2), offset + 1):
+                sent += judge(state, BOOK, [readings[again]], "vitals", again).transitions
     return sent
 
 

@@ -51,14 +51,14 @@ class Patient:
 
     def measure(self, second: int, value: float, quality: int = 0) -> list[Transition]:
         self.offset += 1
-        made = judge(self.state, self.book, [reading(second, value, quality)], "vitals", self.offset)
+        made, self.kept = judge(self.state, self.book, [reading(second, value, quality)], "vitals", self.offset, self.offset - 8)
         self.state = decode_state(encode_state(self.state))
         self.last = made
         return [transition.transition for transition in made]
 
     def says(self, action: Transition, alert: str) -> list[AlertTransition]:
         self.offset += 1
-        return obey(self.state, AlertCommand(alert, "ada", action, "nurse", START), "commands", self.offset)
+        return obey(self.state, AlertCommand(alert, "ada", action, "nurse", START), "commands", self.offset).transitions
 
 
 def test_an_alert_is_raised_only_after_the_value_stayed_outside_for_the_persistence() -> None:
@@ -123,8 +123,8 @@ def test_the_same_record_again_gives_the_same_transitions_and_an_older_one_none(
     patient.measure(0, 120)
     patient.measure(30, 120)
     again = judge(patient.state, BOOK, [reading(30, 120)], "vitals", 1)
-    assert again == patient.last
-    assert judge(patient.state, BOOK, [reading(0, 120)], "vitals", 0) == []
+    assert again == (patient.last, True)
+    assert judge(patient.state, BOOK, [reading(0, 120)], "vitals", 0).transitions == []
 
 
 def test_a_repeated_reading_in_a_new_record_raises_nothing() -> None:
@@ -209,3 +209,33 @@ def test_unanswered_alerts_about_the_past_are_bounded() -> None:
         patient.measure(second, 150, Quality.LATE)
     assert len(patient.state.alerts) <= 17
     assert len(encode_state(patient.state)) < 10_000
+
+
+def test_every_unconfirmed_record_gives_its_transitions_again_not_only_the_last() -> None:
+    patient = Patient()
+    patient.measure(0, 120)
+    raised = patient.measure(30, 120)
+    patient.measure(60, 140)
+    patient.measure(90, 139)
+    again = judge(patient.state, BOOK, [reading(30, 120)], "vitals", 1).transitions
+    assert [made.transition for made in again] == raised == [Transition.RAISED]
+
+
+def test_transitions_of_confirmed_records_are_forgotten() -> None:
+    patient = Patient()
+    patient.measure(0, 120)
+    patient.measure(30, 120)
+    judge(patient.state, BOOK, [reading(60, 120)], "vitals", 2, floor=2)
+    assert judge(patient.state, BOOK, [reading(30, 120)], "vitals", 1).transitions == []
+
+
+def test_a_state_that_only_grew_older_is_kept_once_a_minute() -> None:
+    patient = Patient()
+    patient.measure(0, 80)
+    assert patient.kept
+    patient.measure(10, 80)
+    assert not patient.kept
+    patient.measure(61, 80)
+    assert patient.kept
+    patient.measure(62, 120)
+    assert patient.kept

@@ -1,0 +1,128 @@
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from contracts.alerts import AlertCommand, AlertTransition, Transition, decode_transition, encode
+from contracts.frames import encode as encode_frame
+from contracts.frames import headers
+from contracts.ids import observation_id, partition_of
+from contracts.instants import SECOND
+from contracts.observation import Observation, VitalsFrame
+from contracts.topics import ALERT_COMMANDS, ALERTS, PARTITIONS, VITALS
+from deploy.local.stack import Stack
+from runtime import kafka
+from runtime.settings import KafkaSettings
+
+START = 1_700_000_000 * SECOND
+
+
+def settings(stack: Stack, name: str) -> KafkaSettings:
+    env = stack.env(name)
+    return KafkaSettings(
+        bootstrap=env["AGORA_KAFKA_BOOTSTRAP"], username=env["AGORA_KAFKA_USERNAME"], password=env["AGORA_KAFKA_PASSWORD"]
+    )
+
+
+def reading(subject: str, second: int, value: float) -> Observation:
+    at = START + second * SECOND
+    return Observation(
+        id=observation_id("flags", subject, "8310-5", "", at, 0),
+        org="flags",
+        device=subject,
+        subject=subject,
+        vital="8310-5",
+        site="",
+        value=value,
+        unit="Cel",
+        device_time=at,
+        effective_at=at,
+        received_at=at,
+        sequence=0,
+    )
+
+
+@asynccontextmanager
+async def writer(stack: Stack) -> AsyncIterator[AIOKafkaProducer]:
+    producer = kafka.producer(settings(stack, "operator"))
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def publish(producer: AIOKafkaProducer, observation: Observation) -> None:
+    await producer.send_and_wait(
+        VITALS.name,
+        encode_frame(VitalsFrame([observation])),
+        partition=partition_of(observation.subject, PARTITIONS),
+        headers=headers(1),
+    )
+
+
+async def transitions(stack: Stack, subjects: set[str], enough: int, seconds: float = 60) -> list[AlertTransition]:
+    """Read alerts from the beginning until there are enough distinct ones, or the time is over."""
+    reader = kafka.consumer(settings(stack, "operator"), None, ALERTS.name)
+    await reader.start()
+    found: dict[tuple[str, int], AlertTransition] = {}
+    try:
+        async with asyncio.timeout(seconds):
+            while len(found) < enough:
+                for batch in (await reader.getmany(timeout_ms=200)).values():
+                    for record in batch:
+                        transition = decode_transition(record.value)
+                        if transition.subject in subjects:
+                            known = found.setdefault((transition.alert, transition.number), transition)
+                            assert known == transition, "a repeat says something else"
+    finally:
+        await reader.stop()
+    return list(found.values())
+
+
+@pytest.fixture
+def worker(stack: Stack) -> Iterator[Stack]:
+    stack.start_process("streams")
+    yield stack
+    stack.stop_process("streams")
+
+
+@pytest.mark.timeout(180)
+async def test_a_worker_killed_again_and_again_neither_forgets_nor_doubles_an_alert(worker: Stack) -> None:
+    subjects = [f"flag-{number}" for number in range(12)]
+    series = [36.8, 38.5, 39.0, 40.2, 39.0, 38.5, 36.8]
+    expected = [Transition.RAISED, Transition.ESCALATED, Transition.DE_ESCALATED, Transition.RESOLVED]
+    async with writer(worker) as producer:
+        for second, value in enumerate(series):
+            for subject in subjects:
+                await publish(producer, reading(subject, second * 60, value))
+            if second in (1, 3, 5):
+                await transitions(worker, set(subjects), 1)
+                worker.kill("streams", signal.SIGKILL)
+                worker.start_process("streams")
+        found = await transitions(worker, set(subjects), len(subjects) * len(expected))
+    lives: dict[str, list[AlertTransition]] = {}
+    for transition in sorted(found, key=lambda one: one.number):
+        lives.setdefault(transition.subject, []).append(transition)
+    assert set(lives) == set(subjects)
+    for life in lives.values():
+        assert [one.transition for one in life] == expected
+        assert len({one.alert for one in life}) == 1
+
+
+@pytest.mark.timeout(120)
+async def test_a_person_acknowledges_an_alert_that_was_raised_before_a_restart(worker: Stack) -> None:
+    async with writer(worker) as producer:
+        await publish(producer, reading("restarted", 0, 40.0))
+        raised = (await transitions(worker, {"restarted"}, 1))[0]
+        worker.stop_process("streams")
+        worker.start_process("streams")
+        command = AlertCommand(raised.alert, "restarted", Transition.ACKNOWLEDGED, "nurse", START)
+        for _ in range(2):
+            await producer.send_and_wait(ALERT_COMMANDS.name, encode(command), partition=partition_of("restarted", PARTITIONS))
+        found = await transitions(worker, {"restarted"}, 2)
+    assert [one.transition for one in found] == [Transition.RAISED, Transition.ACKNOWLEDGED]
+    assert found[1].by == "nurse"
