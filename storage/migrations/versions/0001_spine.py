@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from alembic import op
+from storage.migrations import sql_files
 
 revision = "0001"
 down_revision = None
@@ -12,5 +10,4 @@ down_revision = None
 
 def upgrade() -> None:
     """Apply the SQL file of the same name."""
-    # exec_driver_sql hands the text over as it stands: op.execute would read ":name" as a bound parameter.
-    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
+    sql_files.apply(__file__)
