@@ -1,0 +1,133 @@
+"""From an MQTT topic to the device behind it, its format and its loans: looked up once, kept until the registry changes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from catalogue.device import MODEL_BY_NAME
+from catalogue.formats import DECODERS, Decoder
+from contracts.errors import Code, Rejected
+from contracts.ids import device_key, partition_of
+from contracts.instants import SECOND
+from contracts.mqtt import parse_up
+from contracts.registry import DeviceRecord
+from contracts.topics import PARTITIONS
+
+FOREVER = 2**63
+MAX_ROUTES = 200_000
+"""Topics remembered; a flood of wrong ones must not fill the memory."""
+
+
+class Loan(NamedTuple):
+    """A subject had the device in ``[start, end)``; ``partition`` is the subject's."""
+
+    start: int
+    end: int
+    subject: str
+    partition: int
+
+
+class Correction(NamedTuple):
+    """Readings of device time in ``[start, end)`` are moved by ``offset`` microseconds."""
+
+    start: int
+    end: int
+    offset: int
+
+
+class Route(NamedTuple):
+    """What is known of an MQTT topic.
+
+    Attributes:
+        org: organisation, empty where the topic could not be read.
+        device: device, likewise.
+        stream: last level of the topic.
+        refusal: why nothing can come from it, or None.
+        decode: its format's decoder.
+        loans: of the device.
+        corrections: of its clock.
+        late_after: microseconds after which a reading counts as late.
+    """
+
+    org: str
+    device: str
+    stream: str
+    refusal: Rejected | None
+    decode: Decoder | None = None
+    loans: tuple[Loan, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    late_after: int = 0
+
+
+class Directory:
+    """The routes of all topics seen."""
+
+    def __init__(self, find: Callable[[str], DeviceRecord | None]) -> None:
+        """Prepare it.
+
+        Args:
+            find: gives the registry's record of ``<org>/<device>``.
+        """
+        self._find = find
+        self._routes: dict[str, Route] = {}
+        self._topics: dict[str, list[str]] = {}
+
+    def route(self, topic: str) -> Route:
+        """Look a topic up.
+
+        Args:
+            topic: MQTT topic as it came.
+
+        Returns:
+            Its route; one with a ``refusal`` where nothing can come from it.
+        """
+        known = self._routes.get(topic)
+        if known is None:
+            if len(self._routes) >= MAX_ROUTES:
+                self._routes.clear()
+                self._topics.clear()
+            known = self._routes[topic] = self._make(topic)
+            self._topics.setdefault(device_key(known.org, known.device), []).append(topic)
+        return known
+
+    def forget(self, key: str) -> None:
+        """Forget a device whose record changed.
+
+        Args:
+            key: ``<org>/<device>``.
+        """
+        for topic in self._topics.pop(key, ()):
+            del self._routes[topic]
+
+    def _make(self, topic: str) -> Route:
+        try:
+            parts = parse_up(topic)
+        except Rejected as refusal:
+            return Route("", "", "", refusal)
+        record = self._find(device_key(parts.org, parts.device))
+        if record is None:
+            return Route(*parts, Rejected(Code.DEVICE_UNKNOWN))
+        if record.retired:
+            return Route(*parts, Rejected(Code.DEVICE_RETIRED))
+        model = MODEL_BY_NAME.get(record.model)
+        if model is None:
+            return Route(*parts, Rejected(Code.STREAM_UNKNOWN, f"the catalogue holds no device model '{record.model}'"))
+        decode = DECODERS.get(model.streams.get(parts.stream, ""))
+        if decode is None:
+            declared = ", ".join(model.streams)
+            return Route(*parts, Rejected(Code.STREAM_UNKNOWN, f"the model '{model.name}' declares the streams {declared}"))
+        return Route(
+            *parts,
+            refusal=None,
+            decode=decode,
+            loans=tuple(
+                Loan(loan.start, _end(loan.end), loan.subject, partition_of(loan.subject, PARTITIONS)) for loan in record.loans
+            ),
+            corrections=tuple(Correction(one.start, _end(one.end), one.offset) for one in record.corrections),
+            late_after=round(model.late_after_seconds * SECOND),
+        )
+
+
+def _end(end: int | None) -> int:
+    return FOREVER if end is None else end

@@ -1,0 +1,100 @@
+"""What the normaliser remembers of the last moments: readings seen, and warnings given. Bounded, best effort. Pure.
+
+The store's unique index has the last word on duplicates (design section 5, 7); this spares it what devices send again at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts.errors import Code
+from contracts.instants import HOUR
+from contracts.observation import Observation
+
+Place = tuple[int, int]
+"""Offset of a raw record, and index of a message in it."""
+
+
+class Recent:
+    """Recent readings of the devices of one raw partition, and the place that first brought each.
+
+    A place that comes again is no duplicate of itself: the outputs of its first pass may never have been confirmed.
+    """
+
+    __slots__ = ("_devices", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        """Prepare it.
+
+        Args:
+            limit: readings remembered per device.
+        """
+        self._limit = limit
+        self._devices: dict[tuple[str, str], dict[bytes, tuple[float, Place]]] = {}
+
+    def known(self, observations: Sequence[Observation], place: Place) -> bool:
+        """Tell whether another message brought all of these already, with the same values; remember them if not.
+
+        Args:
+            observations: of one message.
+            place: where the message stands.
+
+        Returns:
+            True for a duplicate.
+        """
+        first = observations[0]
+        device = (first.org, first.device)
+        seen = self._devices.get(device)
+        if seen is None:
+            seen = self._devices[device] = {}
+        elif first.id in seen and _all_known(seen, observations, place):
+            return True
+        for observation in observations:
+            seen.setdefault(observation.id, (observation.value, place))
+        while len(seen) > self._limit:
+            del seen[next(iter(seen))]
+        return False
+
+
+def _all_known(seen: dict[bytes, tuple[float, Place]], observations: Sequence[Observation], place: Place) -> bool:
+    for observation in observations:
+        known = seen.get(observation.id)
+        if known is None or known[0] != observation.value or known[1] == place:
+            return False
+    return True
+
+
+class Warnings:
+    """Which warnings a device was given lately, so that one wrong field is not reported with every message."""
+
+    __slots__ = ("_given", "_limit")
+
+    def __init__(self, limit: int = 20_000) -> None:
+        """Prepare it.
+
+        Args:
+            limit: warnings remembered.
+        """
+        self._limit = limit
+        self._given: dict[tuple[str, str, Code, str], int] = {}
+
+    def due(self, org: str, device: str, code: Code, field: str, now: int) -> bool:
+        """Tell whether a warning is to be given, and remember that it was.
+
+        Args:
+            org: organisation.
+            device: device.
+            code: what it warns about.
+            field: where.
+            now: instant in microseconds.
+
+        Returns:
+            True when the device was not given it within the last hour.
+        """
+        key = (org, device, code, field)
+        given = self._given.pop(key, None)
+        due = given is None or now - given >= HOUR
+        self._given[key] = now if due or given is None else given
+        if len(self._given) > self._limit:
+            del self._given[next(iter(self._given))]
+        return due
