@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from catalogue.device import MODEL_BY_NAME
 from catalogue.formats import DECODERS, Decoder
-from contracts.errors import Code, Rejected
+from contracts.errors import EXPLANATIONS, Code, Rejected
 from contracts.ids import device_key, partition_of
 from contracts.instants import SECOND
-from contracts.mqtt import parse_up
+from contracts.mqtt import UpTopic, parse_up
 from contracts.registry import DeviceRecord
 from contracts.topics import PARTITIONS
 
@@ -43,8 +43,9 @@ class Route(NamedTuple):
         org: organisation, empty where the topic could not be read.
         device: device, likewise.
         stream: last level of the topic.
-        refusal: why nothing can come from it, or None.
-        decode: its format's decoder.
+        decode: its format's decoder, or None where nothing can come from it.
+        code: why nothing can.
+        words: the same in words.
         loans: of the device.
         corrections: of its clock.
         late_after: microseconds after which a reading counts as late.
@@ -53,8 +54,9 @@ class Route(NamedTuple):
     org: str
     device: str
     stream: str
-    refusal: Rejected | None
     decode: Decoder | None = None
+    code: Code = Code.INTERNAL
+    words: str = ""
     loans: tuple[Loan, ...] = ()
     corrections: tuple[Correction, ...] = ()
     late_after: int = 0
@@ -80,7 +82,7 @@ class Directory:
             topic: MQTT topic as it came.
 
         Returns:
-            Its route; one with a ``refusal`` where nothing can come from it.
+            Its route; one without a decoder where nothing can come from it.
         """
         known = self._routes.get(topic)
         if known is None:
@@ -104,22 +106,21 @@ class Directory:
         try:
             parts = parse_up(topic)
         except Rejected as refusal:
-            return Route("", "", "", refusal)
+            return Route("", "", "", code=refusal.code, words=refusal.words)
         record = self._find(device_key(parts.org, parts.device))
         if record is None:
-            return Route(*parts, Rejected(Code.DEVICE_UNKNOWN))
+            return _closed(parts, Code.DEVICE_UNKNOWN)
         if record.retired:
-            return Route(*parts, Rejected(Code.DEVICE_RETIRED))
+            return _closed(parts, Code.DEVICE_RETIRED)
         model = MODEL_BY_NAME.get(record.model)
         if model is None:
-            return Route(*parts, Rejected(Code.STREAM_UNKNOWN, f"the catalogue holds no device model '{record.model}'"))
+            return _closed(parts, Code.STREAM_UNKNOWN, f"the catalogue holds no device model '{record.model}'")
         decode = DECODERS.get(model.streams.get(parts.stream, ""))
         if decode is None:
             declared = ", ".join(model.streams)
-            return Route(*parts, Rejected(Code.STREAM_UNKNOWN, f"the model '{model.name}' declares the streams {declared}"))
+            return _closed(parts, Code.STREAM_UNKNOWN, f"the model '{model.name}' declares the streams {declared}")
         return Route(
             *parts,
-            refusal=None,
             decode=decode,
             loans=tuple(
                 Loan(loan.start, _end(loan.end), loan.subject, partition_of(loan.subject, PARTITIONS)) for loan in record.loans
@@ -127,6 +128,10 @@ class Directory:
             corrections=tuple(Correction(one.start, _end(one.end), one.offset) for one in record.corrections),
             late_after=round(model.late_after_seconds * SECOND),
         )
+
+
+def _closed(parts: UpTopic, code: Code, words: str = "") -> Route:
+    return Route(*parts, code=code, words=words or EXPLANATIONS[code][0])
 
 
 def _end(end: int | None) -> int:

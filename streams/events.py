@@ -14,7 +14,8 @@ WORKER_FAILED = Event(
 )
 PARTITIONS_ASSIGNED = Event(name="streams.partitions_assigned", help="This worker now works on these partitions.")
 PARTITIONS_REVOKED = Event(
-    name="streams.partitions_revoked", help="Another worker takes these partitions over; what was not acknowledged comes again there."
+    name="streams.partitions_revoked",
+    help="These partitions are taken away; what was not acknowledged comes again there.",
 )
 KAFKA_AWAITED = Event(
     name="streams.kafka_awaited",
@@ -56,11 +57,11 @@ MESSAGES_QUARANTINED = Event(
 RULE_FAILED = Event(
     name="streams.rule_failed",
     level="error",
-    help="A rule of the platform itself failed on a message, which is in quarantine as `internal`: report it, replay after the fix.",
+    help="A rule of the platform itself failed on a message, now in quarantine as `internal`: report it, replay after the fix.",
     counter="agora_streams_rule_failures_total",
     labels=("kind",),
 )
 IN_FLIGHT = gauge("agora_streams_in_flight_frames", "Records processed whose outputs Kafka has not confirmed yet.", ("topic",))
 LATENCY = histogram(
-    "agora_streams_normalise_seconds", "From the newest message of a frame reaching the bridge until all its outputs are confirmed."
+    "agora_streams_normalise_seconds", "From a frame's newest message reaching the bridge until all outputs are confirmed."
 )

@@ -12,7 +12,7 @@ from math import isfinite
 
 from catalogue.formats.decoded import Decoded, Reading
 from contracts.down import DeviceError, DownRecord, correlation_text
-from contracts.errors import Code, Rejected, Stage
+from contracts.errors import EXPLANATIONS, Code, Rejected, Stage
 from contracts.frames import Coordinates, RawMessage
 from contracts.ids import observation_id
 from contracts.instants import DAY, MINUTE, hour_of
@@ -155,20 +155,22 @@ class _Pass:
             counts.received += 1
         else:
             counts.replayed += 1
+        if route.decode is None:
+            counts.quarantined += 1
+            self._refuse(index, message, route, route.code, route.words)
+            return
         try:
-            if route.decode is None:
-                raise route.refusal or Rejected(Code.INTERNAL)
             decoded = route.decode(message.payload)
             taken = _observe(route, message, decoded, index)
             duplicate = self._recent.known([observation for _, observation in taken], (self._source.offset, index))
         except Rejected as refusal:
             counts.quarantined += 1
-            self._refuse(index, message, route, refusal)
+            self._refuse(index, message, route, refusal.code, refusal.words, refusal.field)
             return
         except Exception as error:  # a fault of ours in one message must not stop its neighbours
             counts.quarantined += 1
             self._result.failures.append(type(error).__name__)
-            self._refuse(index, message, route, Rejected(Code.INTERNAL))
+            self._refuse(index, message, route, Code.INTERNAL, EXPLANATIONS[Code.INTERNAL][0])
             return
         if decoded.warnings:
             self._warn(message, route, decoded)
@@ -185,7 +187,7 @@ class _Pass:
             else:
                 found.append(observation)
 
-    def _refuse(self, index: int, message: RawMessage, route: Route, refusal: Rejected) -> None:
+    def _refuse(self, index: int, message: RawMessage, route: Route, code: Code, words: str, path: str = "") -> None:
         self._result.quarantined.append(
             QuarantinedMessage(
                 self._source_text,
@@ -193,9 +195,9 @@ class _Pass:
                 route.org,
                 route.device,
                 Stage.NORMALISE,
-                refusal.code,
-                refusal.words,
-                refusal.field,
+                code,
+                words,
+                path,
                 message.topic,
                 message.payload,
                 message.received_at,
@@ -207,7 +209,7 @@ class _Pass:
             )
         )
         if message.replay_of is None:
-            self._tell(message, route, DeviceError(refusal.code, refusal.words, "error", refusal.field))
+            self._tell(message, route, DeviceError(code, words, "error", path))
 
     def _warn(self, message: RawMessage, route: Route, decoded: Decoded) -> None:
         for warned in decoded.warnings:

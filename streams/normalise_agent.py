@@ -1,10 +1,25 @@
-"""The agent that normalises raw records: bytes in, call the rule, send, acknowledge once confirmed."""
+"""The agent that normalises raw records: bytes in, call the rules, send, acknowledge once confirmed."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from contracts.topics import RAW
+import msgspec
+
+from contracts import down, frames
+from contracts.frames import Coordinates, Headers
+from contracts.ids import device_key, partition_of
+from contracts.observation import VitalsFrame
+from contracts.topics import DOWN, LEDGER, PARTITIONS, QUARANTINE, RAW, VITALS
+from runtime import clock
+from runtime.version import VERSION
+from streams import events, judging
+from streams.acknowledger import Acknowledger, Entry
+from streams.directory import Directory
+from streams.memory import Recent, Warnings
+from streams.normalise import Result, normalise, refuse_record
+from streams.outputs import Output
 
 if TYPE_CHECKING:
     from streams.app import Streams
@@ -16,15 +31,128 @@ def register(streams: Streams) -> None:
     Args:
         streams: what it shares with the others.
     """
-    topic, acknowledger = streams.consume(RAW)
+    agent = NormaliseAgent(streams)
 
-    async def normalise(stream: Any) -> None:
+    async def normalise_raw(stream: Any) -> None:
         async for event in stream.noack().events():
             try:
-                entry = await acknowledger.begin(event)
-                await streams.outputs.send((), lambda entry=entry: acknowledger.confirm(entry))
+                await agent.handle(event)
             except Exception as error:
                 streams.fail(error)
                 return
 
-    streams.app.agent(topic, name="agora-normalise")(normalise)
+    streams.app.agent(agent.topic, name="agora-normalise")(normalise_raw)
+
+
+class NormaliseAgent:
+    """What the agent keeps between events, each partition's apart."""
+
+    def __init__(self, streams: Streams) -> None:
+        """Prepare it; works out the unit conversions, which takes about a second.
+
+        Args:
+            streams: what it shares with the others.
+        """
+        self.topic, self._acknowledger = streams.consume(RAW, self._forget)
+        self._outputs = streams.outputs
+        self._limit = streams.settings.dedup_readings_per_device
+        self._directory = Directory(streams.devices.records.get)
+        streams.device_listeners.append(self._directory.forget)
+        self._recent: dict[int, Recent] = {}
+        self._warnings = Warnings()
+        judging.prepare()
+
+    def _forget(self, partition: int) -> None:
+        self._recent.pop(partition, None)
+
+    async def handle(self, event: Any) -> None:
+        """Normalise one raw record; returns once its outputs are queued.
+
+        Args:
+            event: Faust's event, its value raw bytes.
+
+        Raises:
+            InvariantBroken: when records did not come in a row.
+            KafkaError: when an output can never be written.
+        """
+        entry = await self._acknowledger.begin(event)
+        result, newest = self.work(event.message)
+        count(result)
+        await self._outputs.send(outputs_of(result, RAW.name), partial(_confirmed, self._acknowledger, entry, newest))
+
+    def work(self, record: Any) -> tuple[Result, int]:
+        """Apply the rules to one raw record.
+
+        Args:
+            record: Kafka's record: topic, partition, offset, headers and value.
+
+        Returns:
+            What became of it, and when its newest message arrived.
+        """
+        source = Coordinates(record.topic, record.partition, record.offset)
+        value, now = record.value or b"", clock.now()
+        try:
+            messages = frames.decode_raw(value).messages
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return refuse_record(value, _claimed(record.headers), source, now, VERSION), now
+        recent = self._recent.get(source.partition)
+        if recent is None:
+            recent = self._recent[source.partition] = Recent(self._limit)
+        result = normalise(messages, source, self._directory, recent, self._warnings, now, VERSION)
+        return result, messages[-1].received_at if messages else now
+
+
+def _confirmed(acknowledger: Acknowledger, entry: Entry, newest: int) -> None:
+    acknowledger.confirm(entry)
+    events.LATENCY.observe(max(0.0, (clock.now() - newest) / 1e6))
+
+
+def _claimed(headers: Any) -> int:
+    """Read how many messages a record says it holds; at least one."""
+    try:
+        return max(1, frames.count_of(list(headers.items()) if isinstance(headers, dict) else headers))
+    except ValueError:  # not a number, or not even text
+        return 1
+
+
+def outputs_of(result: Result, topic: str) -> list[Output]:
+    """Write a result as Kafka records, each naming the raw record it was made from.
+
+    Args:
+        result: what became of a raw record.
+        topic: its topic.
+
+    Returns:
+        The records; the ledger row is the last.
+    """
+    outcome = result.outcome
+    source = Coordinates(topic, outcome.partition, outcome.offset)
+    made = []
+    for partition, observations in result.vitals.items():
+        value = frames.encode(VitalsFrame(observations))
+        made.append(Output(VITALS.name, partition, None, value, frames.headers(len(observations), source)))
+    one: Headers = frames.headers(1, source)
+    for kept in result.quarantined:
+        key = device_key(kept.org, kept.device) if kept.device else ""
+        partition = partition_of(key, PARTITIONS) if key else outcome.partition
+        made.append(Output(QUARANTINE.name, partition, key.encode() or None, frames.encode(kept), one))
+    for told in result.down:
+        key = device_key(told.org, told.device)
+        made.append(Output(DOWN.name, partition_of(key, PARTITIONS), key.encode(), down.encode(told), one))
+    made.append(Output(LEDGER.name, outcome.partition, None, frames.encode(outcome), one))
+    return made
+
+
+def count(result: Result) -> None:
+    """Tell the metrics what became of a raw record."""
+    events.FRAME_NORMALISED.emit()
+    rows = result.outcome.devices
+    for outcome in ("received", "replayed", "accepted", "duplicate", "quarantined"):
+        if total := sum(getattr(row, outcome) for row in rows):
+            events.MESSAGES_COUNTED.emit(total, outcome=outcome)
+    if readings := sum(row.readings for row in rows):
+        events.READINGS_ACCEPTED.emit(readings)
+    for kept in result.quarantined:
+        events.MESSAGES_QUARANTINED.emit(code=kept.code)
+    for kind in result.failures:
+        events.RULE_FAILED.emit(kind=kind)

@@ -211,9 +211,7 @@ class _Gatherer:
             missing = "value" if value is UNSET else "unit"
             raise Rejected(Code.PAYLOAD_INVALID, f"'{missing}' is missing", f"{path}.{missing}")
         self.quotes += quotes + 6
-        self.readings.append(
-            Reading(form.code, cast(float, value), cast(str, unit), time, sequence, site, estimated, "", position, path)
-        )
+        self.readings.append(Reading(form.code, value, unit, time, sequence, site, estimated, "", position, path))
 
     def _components(self, form: ReadingForm, position: int, path: str, common: tuple[int, int | None, str, bool]) -> None:
         if form.value is not UNSET or form.unit is not UNSET:

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -170,7 +170,7 @@ def _refuse_repeated(name: str, path: str) -> NoReturn:
 
 
 def _refuse_infinite(value: float | msgspec.UnsetType, path: str) -> None:
-    if value is not msgspec.UNSET and not isfinite(cast(float, value)):
+    if value is not msgspec.UNSET and not isfinite(value):
         raise Rejected(Code.VALUE_NOT_FINITE, field=f"{path}.value")
 
 
