@@ -1,0 +1,196 @@
+"""Brings each app what it may see: decides right before sending, and again where the decision grew stale."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
+
+from contracts.errors import AgoraError
+from contracts.frames import Coordinates
+from contracts.instants import SECOND
+from contracts.observation import Observation
+from contracts.registry import ConsentRecord
+from contracts.topics import app_topic
+from sharing import cloud_events, events
+from sharing.access_log import REFUSED, RELEASED, Entry
+from sharing.fhir.observation import encode, resource
+from sharing.known_apps import KnownApps
+from sharing.lease import Lease
+from sharing.leased_producer import LeasedProducer, PermissionLost
+from sharing.release import ConsentIndex, Decision, Refusal, decide
+
+RETRY_SECONDS = 0.2
+
+
+class Stopped(AgoraError):
+    """The process is to end; what is not finished stays uncommitted and is done again at the next start."""
+
+
+class Item(NamedTuple):
+    """What one Observation could show, and the vitals record it came in."""
+
+    source: Coordinates
+    readings: list[Observation]
+
+
+class Sent(NamedTuple):
+    """Readings that stand in a batch as one record."""
+
+    item: Item
+    consent: ConsentRecord
+    readings: list[Observation]
+
+
+@dataclass
+class Filled:
+    """A batch with what was decided on the way.
+
+    Attributes:
+        batch: aiokafka's batch.
+        sent: its records, in order.
+        refused: withheld because of a withdrawal alone.
+        reasons: withheld readings by reason.
+        next: place of the first item that was not taken in.
+    """
+
+    batch: Any
+    sent: list[Sent] = field(default_factory=list)
+    refused: list[Sent] = field(default_factory=list)
+    reasons: Counter[Refusal] = field(default_factory=Counter)
+    next: int = 0
+
+
+class Delivery:
+    """Delivers to the apps' topics under the lease."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        consents: ConsentIndex,
+        apps: KnownApps,
+        producer: LeasedProducer,
+        clock: Callable[[], int],
+        stopping: asyncio.Event,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            lease: without it nothing is sent.
+            consents: all that are known.
+            apps: all that are known.
+            producer: asks the lease at each attempt.
+            clock: gives the present in microseconds.
+            stopping: set when the process is to end.
+        """
+        self._lease = lease
+        self._consents = consents
+        self._apps = apps
+        self._producer = producer
+        self._clock = clock
+        self._stopping = stopping
+        self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By app: held while something is on its way to the app's topic."""
+
+    async def bring(self, app: str, items: Sequence[Item]) -> list[Entry]:
+        """Bring an app what it may see of a round.
+
+        Args:
+            app: to whom.
+            items: in the order in which they are to be appended.
+
+        Returns:
+            What to write into the access log.
+
+        Raises:
+            Stopped: the process is to end before all was confirmed.
+        """
+        entries: dict[str, Entry] = {}
+        place = 0
+        while place < len(items):
+            if not await self._lease.held(self._stopping):
+                raise Stopped
+            refusal = self._apps.refusal(app)
+            if refusal is not None:
+                count = sum(len(item.readings) for item in items[place:])
+                events.READINGS_REFUSED.emit(count, app=app, reason=refusal.value)
+                break
+            generation = self._generation(app)
+            filled = self._fill(app, items, place)
+            if filled.sent and not await self._send(app, filled, generation, entries):
+                continue
+            self._count_refused(app, filled, entries)
+            place = filled.next
+        return list(entries.values())
+
+    def _generation(self, app: str) -> tuple[int, int]:
+        return self._consents.generation(app), self._apps.generation(app)
+
+    def _fill(self, app: str, items: Sequence[Item], place: int) -> Filled:
+        filled = Filled(self._producer.batch())
+        pseudonyms = self._apps.pseudonyms(app)
+        now = self._clock()
+        for number in range(place, len(items)):
+            item = items[number]
+            decision = decide(item.readings, self._consents.between(item.readings[0].subject, app), now)
+            for consent, readings in decision.released:
+                made = resource(readings, pseudonyms)
+                event = cloud_events.observation(made["id"], encode(made), consent, readings[0].effective_at)
+                if filled.batch.append(key=event.key, value=event.value, timestamp=None, headers=event.headers) is None:
+                    return filled
+                filled.sent.append(Sent(item, consent, readings))
+            _add_refused(filled, item, decision)
+            filled.next = number + 1
+        return filled
+
+    async def _send(self, app: str, filled: Filled, generation: tuple[int, int], entries: dict[str, Entry]) -> bool:
+        def permitted() -> bool:
+            return self._lease.fresh() and self._generation(app) == generation
+
+        async with self.locks[app]:
+            try:
+                answer = await self._producer.send(app_topic(app).name, filled.batch, permitted)
+            except PermissionLost:
+                events.BATCH_RECONSIDERED.emit(app=app)
+                return False
+            except KafkaError as error:
+                events.DELIVERY_FAILED.emit(app=app, reason=type(error).__name__)
+                if self._stopping.is_set():
+                    raise Stopped from error
+                await asyncio.sleep(RETRY_SECONDS)
+                return False
+        _count_released(app, filled, answer, entries)
+        return True
+
+    def _count_refused(self, app: str, filled: Filled, entries: dict[str, Entry]) -> None:
+        now = self._clock()
+        for refused in filled.refused:
+            _entry(entries, REFUSED, Refusal.WITHDRAWN.value, refused).add(refused.readings, now)
+        for reason, count in filled.reasons.items():
+            events.READINGS_REFUSED.emit(count, app=app, reason=reason.value)
+
+
+def _add_refused(filled: Filled, item: Item, decision: Decision) -> None:
+    for reading, reason, consent in decision.refused:
+        filled.reasons[reason] += 1
+        if reason is Refusal.WITHDRAWN:
+            filled.refused.append(Sent(item, consent, [reading]))
+
+
+def _count_released(app: str, filled: Filled, answer: RecordMetadata, entries: dict[str, Entry]) -> None:
+    appended_at = answer.timestamp * 1000
+    for place, sent in enumerate(filled.sent):
+        _entry(entries, RELEASED, "", sent).add(sent.readings, appended_at, answer.offset + place)
+    newest = max(reading.received_at for sent in filled.sent for reading in sent.readings)
+    events.RELEASE_SECONDS.observe(max(0, appended_at - newest) / SECOND)
+    events.READINGS_RELEASED.emit(sum(len(sent.readings) for sent in filled.sent), app=app)
+
+
+def _entry(entries: dict[str, Entry], outcome: str, reason: str, sent: Sent) -> Entry:
+    entry = Entry(outcome, reason, sent.consent, sent.item.source)
+    return entries.setdefault(entry.once, entry)

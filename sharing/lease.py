@@ -1,0 +1,80 @@
+"""The router's lease on its map of consents: without a fresh heartbeat of the registry it may not release anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from contracts.instants import SECOND
+from contracts.registry import LEASE_SECONDS
+from sharing import events
+
+LEASE = round(LEASE_SECONDS * SECOND)
+AHEAD = LEASE
+"""A heartbeat further in the future than this says that a clock was moved, and is no lease either."""
+LOOK_SECONDS = 0.02
+
+
+class Heard(Protocol):
+    """What a lease hangs on."""
+
+    @property
+    def heartbeat_as_of(self) -> int:
+        """Instant up to which everything is known, microseconds."""
+
+
+class Lease:
+    """Tells whether consents and apps are known up to less than half a second ago.
+
+    Asked anew, by the wall clock, right before each send: a process that was suspended wakes up with stale state and a clock that
+    went on.
+    """
+
+    def __init__(self, views: tuple[Heard, ...], clock: Callable[[], int]) -> None:
+        """Make the lease.
+
+        Args:
+            views: all must be fresh.
+            clock: gives the present in microseconds.
+        """
+        self._views = views
+        self._clock = clock
+        self._holding = False
+
+    def fresh(self) -> bool:
+        """Tell whether something may be released at this very moment."""
+        now = self._clock()
+        return all(-AHEAD < now - view.heartbeat_as_of < LEASE for view in self._views)
+
+    async def held(self, stopping: asyncio.Event) -> bool:
+        """Wait until the lease is there.
+
+        Args:
+            stopping: ends the wait.
+
+        Returns:
+            True with the lease, False when stopped without it.
+        """
+        while not self.fresh():
+            if not self._holding:
+                self._tell(holding=True)
+            events.LEASE_AGE.set(self._age_seconds())
+            if stopping.is_set():
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
+        if self._holding:
+            self._tell(holding=False)
+        events.LEASE_AGE.set(self._age_seconds())
+        return True
+
+    def _tell(self, *, holding: bool) -> None:
+        self._holding = holding
+        events.HOLDING.set(int(holding))
+        if holding:
+            events.LEASE_LOST.emit(age_seconds=round(self._age_seconds(), 3))
+        else:
+            events.LEASE_REGAINED.emit()
+
+    def _age_seconds(self) -> float:
+        return (self._clock() - min(view.heartbeat_as_of for view in self._views)) / SECOND

@@ -1,0 +1,97 @@
+"""Tells each app, on its topic, that a consent ended and its data must be erased; once recorded as told, not again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from contracts.instants import to_datetime
+from contracts.registry import ConsentRecord
+from contracts.topics import app_topic
+from sharing import cloud_events, events
+from sharing.known_apps import KnownApps
+
+RETRY_SECONDS = 1.0
+
+
+class Notices:
+    """Follows withdrawals. An app may be told twice after a crash; the event's id is then the same."""
+
+    def __init__(
+        self,
+        apps: KnownApps,
+        locks: Mapping[str, asyncio.Lock],
+        producer: AIOKafkaProducer,
+        pool: AsyncConnectionPool[Any],
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            apps: all that are known.
+            locks: by app, held while readings are on their way, so that the notice comes after the last of them.
+            producer: needs no lease, since it carries no reading.
+            pool: as the router's role.
+        """
+        self._apps = apps
+        self._locks = locks
+        self._producer = producer
+        self._pool = pool
+        self._waiting: asyncio.Queue[ConsentRecord] = asyncio.Queue()
+
+    def put(self, consent: ConsentRecord | None) -> None:
+        """Take in a consent's newest revision; only withdrawals matter."""
+        if consent is not None and consent.withdrawn_at is not None:
+            self._waiting.put_nowait(consent)
+
+    async def run(self) -> None:
+        """Tell for ever; what is not available is waited for."""
+        told: set[tuple[str, int]] | None = None
+        while True:
+            consent = await self._waiting.get()
+            while True:
+                try:
+                    if told is None:
+                        told = await self._told()
+                    await self._apps.look(self._pool)
+                    key = (consent.consent, consent.revision)
+                    if key not in told and self._apps.refusal(consent.app) is None:
+                        await self._tell(consent)
+                        told.add(key)
+                    break
+                except (KafkaError, psycopg.Error, PoolTimeout) as error:
+                    events.NOTICE_FAILED.emit(app=consent.app, reason=type(error).__name__)
+                    await asyncio.sleep(RETRY_SECONDS)
+
+    async def _told(self) -> set[tuple[str, int]]:
+        async with self._pool.connection() as connection:
+            rows = await connection.execute("SELECT consent, revision FROM withdrawal_notices")
+            return {(str(consent), revision) for consent, revision in await rows.fetchall()}
+
+    async def _tell(self, consent: ConsentRecord) -> None:
+        event = cloud_events.withdrawal(consent, self._apps.pseudonyms(consent.app))
+        async with self._locks[consent.app]:
+            answer = await self._producer.send_and_wait(
+                app_topic(consent.app).name, event.value, key=event.key, headers=event.headers, partition=0
+            )
+        assert consent.withdrawn_at is not None
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                "INSERT INTO withdrawal_notices (consent, revision, app, withdrawn_at, topic_offset, appended_at)"
+                " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                [
+                    UUID(consent.consent),
+                    consent.revision,
+                    consent.app,
+                    to_datetime(consent.withdrawn_at),
+                    answer.offset,
+                    to_datetime(answer.timestamp * 1000),
+                ],
+            )
+        events.WITHDRAWAL_NOTIFIED.emit(app=consent.app)
