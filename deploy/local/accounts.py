@@ -99,19 +99,19 @@ def make_state_folder(instance: Instance) -> None:
 
 
 def _make_linked_folder(state: Path) -> None:
-    if state.is_dir() and not state.is_symlink():
-        if state.stat().st_uid != 0:
-            return  # an ordinary user's; its servers run as that user
-        if any(state.iterdir()):
-            raise Problem(
-                f"{state} is a folder of root's, which the servers cannot reach", f"Move it away: mv '{state}' '{state}.old'"
-            )
-        state.rmdir()
+    if state.is_dir() and not state.is_symlink() and state.stat().st_uid != 0:
+        return  # an ordinary user's; its servers run as that user
+    mark = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]
+    place = SYSTEM_FOLDER / f"{CHECKOUT.name.replace(' ', '-')}-{mark}"
     if not state.is_symlink():
-        mark = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]
-        state.symlink_to(SYSTEM_FOLDER / f"{CHECKOUT.name}-{mark}")
+        place.mkdir(parents=True, exist_ok=True)
+        if state.is_dir():  # made by root, where the servers' user cannot reach it
+            for entry in state.iterdir():
+                shutil.move(entry, place / entry.name)
+            state.rmdir()
+        state.symlink_to(place)
     target = state.resolve()
-    target.mkdir(mode=0o755, parents=True, exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     for folder in (target, target.parent):
         if folder.stat().st_uid == 0:
             folder.chmod(0o755)  # whatever the umask: the servers' user has to pass
@@ -162,7 +162,8 @@ def remove_instance(instance: Instance) -> list[Path]:
         shutil.rmtree(instance.folder)
         removed.append(instance.folder)
     place = instance.place
-    others = [entry for entry in place.iterdir() if entry != instance.software] if place.exists() else []
+    folders = (entry for entry in place.iterdir() if entry.is_dir()) if place.exists() else ()
+    others = [entry for entry in folders if entry != instance.software]
     if not others and place.exists():
         shutil.rmtree(place)
         removed.append(place)

@@ -19,6 +19,8 @@ from deploy.local.state import Phase, State
 
 START_SECONDS = 300.0
 STOP_SECONDS = 60.0
+_launched: list[subprocess.Popen[bytes]] = []
+"""Supervisors that this process started, kept from being taken for forgotten ones."""
 
 
 def up(instance: Instance, progress: Progress, *, servers_only: bool = False) -> State:
@@ -59,6 +61,7 @@ def _launch(instance: Instance, servers_only: bool) -> None:
             stderr=log,
             start_new_session=True,
         )
+    _launched.append(process)
     for _ in state.glances(10):
         if state.is_locked(instance) or process.poll() is not None:
             return

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contracts.errors import Misconfigured
 
-class Problem(Exception):
+
+class Problem(Misconfigured):
     """Something on this machine that a person has to change.
 
     Args:

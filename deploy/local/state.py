@@ -125,13 +125,13 @@ def is_locked(instance: Instance) -> bool:
     return False
 
 
-def glances(seconds: float) -> Iterator[float]:
-    """Come round ten times a second until the time is over; gives the seconds gone by."""
+def glances(seconds: float, pause_seconds: float = GLANCE_SECONDS) -> Iterator[float]:
+    """Come round again and again, with a pause between, until the time is over; gives the seconds gone by."""
     begun = time.monotonic()
     pause = threading.Event()
     while (gone := time.monotonic() - begun) < seconds:
         yield gone
-        pause.wait(GLANCE_SECONDS)
+        pause.wait(pause_seconds)
 
 
 def wait_gone(identity: Identity, seconds: float) -> bool:

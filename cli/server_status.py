@@ -1,0 +1,109 @@
+"""What ``agora status`` shows."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from deploy.local.instance import PROCESSES
+from deploy.local.state import Phase, Running
+from deploy.local.view import View
+
+COUNTERS_SHOWN = 3
+PREFIX = "agora_"
+
+
+def table(view: View) -> RenderableType:
+    """Give the state as a table for people."""
+    state = view.state()
+    instance = view.instance
+    if not state.processes or state.phase in (Phase.STOPPED, Phase.FAILED):
+        return _nothing(view)
+    shown = Table(box=None, pad_edge=False, header_style="dim")
+    for heading, side in (("process", "left"), ("state", "left"), ("pid", "right"), ("up", "right"), ("restarts", "right")):
+        shown.add_column(heading, justify="right" if side == "right" else "left")
+    shown.add_column("port", justify="right")
+    shown.add_column("version or counters", overflow="fold")
+    for name, running in state.processes.items():
+        word = Text("runs", "green") if running.alive else Text("died, starts again", "bold red")
+        pid = str(running.identity.pid) if running.identity and running.alive else ""
+        told = _counters(view, name) if name in PROCESSES else _version(name, state.versions)
+        shown.add_row(name, word, pid, _since(running), str(running.restarts), _port(view, name), told)
+    words = f"Agora, instance {instance.name!r}: {state.phase.value}" + (f" ({state.step})" if state.step else "")
+    return Group(Text(words, "bold"), shown)
+
+
+def as_json(view: View) -> dict[str, Any]:
+    """Give the state for programs."""
+    state = view.state()
+    processes = {}
+    for name, running in state.processes.items():
+        processes[name] = {
+            "alive": running.alive,
+            "pid": running.identity.pid if running.identity and running.alive else None,
+            "uptime_seconds": round(time.time() - running.since, 1) if running.alive else None,
+            "restarts": running.restarts,
+            "counters": _all_counters(view, name) if name in PROCESSES else {},
+        }
+    return {
+        "instance": view.instance.name,
+        "phase": state.phase.value,
+        "step": state.step,
+        "problem": state.problem,
+        "remedy": state.remedy,
+        "ports": view.instance.ports.named(),
+        "versions": dict(state.versions),
+        "processes": processes,
+    }
+
+
+def _nothing(view: View) -> RenderableType:
+    state = view.state()
+    lines = [Text(f"Agora, instance {view.instance.name!r}: does not run", "bold")]
+    if state.problem:
+        lines += [Text(f"The last start failed: {state.problem}"), Text(state.remedy)]
+    lines.append(Text("./agora demo shows it with patients and apps; ./agora up starts it empty."))
+    return Group(*lines)
+
+
+def _since(running: Running) -> str:
+    if not running.alive:
+        return ""
+    seconds = int(time.time() - running.since)
+    hours, minutes = seconds // 3600, seconds % 3600 // 60
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds % 60:02} s" if minutes else f"{seconds} s"
+
+
+def _port(view: View, name: str) -> str:
+    ports = view.instance.ports
+    servers = {"postgres": ports.postgres, "kafka": ports.kafka_internal, "mosquitto": ports.mqtt, "gateway": ports.gateway}
+    return str(servers.get(name, ports.metrics(name) if name in PROCESSES else ""))
+
+
+def _version(name: str, versions: object) -> str:
+    known = dict(versions) if isinstance(versions, dict) else {}
+    if name == "postgres":
+        return f"{known.get('PostgreSQL', '')}, TimescaleDB {known.get('TimescaleDB', '')}, schema {known.get('schema', '')}"
+    return str(known.get({"kafka": "Kafka"}.get(name, name), ""))
+
+
+def _all_counters(view: View, name: str) -> dict[str, float]:
+    """Add up each counter of a process over its labels; nothing where it does not answer."""
+    text = view.metrics(name)
+    sums: dict[str, float] = {}
+    for family in text_string_to_metric_families(text) if text else ():
+        if family.type == "counter" and family.name.startswith(PREFIX):
+            sums[family.name] = sum(sample.value for sample in family.samples if sample.name.endswith("_total"))
+    return sums
+
+
+def _counters(view: View, name: str) -> str:
+    """Show the busiest counters, by the words of their names."""
+    busiest = sorted(_all_counters(view, name).items(), key=lambda entry: -entry[1])[:COUNTERS_SHOWN]
+    words = (f"{counter.removeprefix(PREFIX).split('_', 1)[-1].replace('_', ' ')} {value:,.0f}" for counter, value in busiest)
+    return ", ".join(words)
