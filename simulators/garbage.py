@@ -9,7 +9,7 @@ from simulators.messages import to_json
 
 _ABSENT = object()
 _CHANGES: dict[Code, dict[str, Any]] = {
-    Code.UNIT_UNKNOWN: {"code": "8310-5", "value": 98.6, "unit": "F"},
+    Code.UNIT_UNKNOWN: {"unit": "bpm"},
     Code.UNIT_NOT_ALLOWED: {"unit": "kg"},
     Code.VITAL_UNKNOWN: {"code": "0000-0"},
     Code.PAYLOAD_INVALID: {"value": "seventy-two"},
