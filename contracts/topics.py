@@ -12,7 +12,9 @@ PARTITIONS = 8
 """Fixed at creation: a key must stay in its partition for ever."""
 DAY_MS = 24 * 3600 * 1000
 FRAME_BYTES = 1024 * 1024
-"""Broker's limit for a record: twice a frame's, since a frame of 512 KiB gives observations that can be longer than it."""
+"""Broker's limit for a record: twice a frame's."""
+VITALS_BYTES = 5 * FRAME_BYTES
+"""Limit for the observations of one frame: its shortest reading is 40 bytes, an observation with the longest names about 300."""
 
 
 class Principal(StrEnum):
@@ -61,7 +63,12 @@ RAW = Topic(
     "agora.raw.v1", "<org>/<device>", "msgpack RawFrame", writers=(P.BRIDGE, P.KEEPER), readers=(P.STREAMS, P.STORE, P.KEEPER)
 )
 VITALS = Topic(
-    "agora.vitals.v1", "subject", "msgpack VitalsFrame", writers=(P.STREAMS,), readers=(P.STREAMS, P.STORE, P.ROUTER, P.KEEPER)
+    "agora.vitals.v1",
+    "subject",
+    "msgpack VitalsFrame",
+    writers=(P.STREAMS,),
+    readers=(P.STREAMS, P.STORE, P.ROUTER, P.KEEPER),
+    max_message_bytes=VITALS_BYTES,
 )
 ALERTS = Topic(
     "agora.alerts.v1", "subject", "JSON AlertTransition", writers=(P.STREAMS,), readers=(P.STREAMS, P.STORE, P.GATEWAY)
@@ -72,6 +79,7 @@ QUARANTINE = Topic(
     "<org>/<device>",
     "msgpack QuarantinedMessage",
     retention_ms=30 * DAY_MS,
+    max_message_bytes=2 * FRAME_BYTES,  # keeps a raw record whole that is no frame, with its reason
     writers=(P.BRIDGE, P.STREAMS),
     readers=(P.STORE,),
 )
@@ -86,7 +94,7 @@ REGISTRY_DEVICES = Topic(
     partitions=1,
     compacted=True,
     writers=(P.KEEPER,),
-    readers=(P.STREAMS, P.BRIDGE),
+    readers=(P.STREAMS, P.BRIDGE, P.KEEPER),
 )
 REGISTRY_CONSENTS = Topic(
     "agora.registry.consents.v1",
@@ -95,16 +103,28 @@ REGISTRY_CONSENTS = Topic(
     partitions=1,
     compacted=True,
     writers=(P.KEEPER,),
-    readers=(P.ROUTER,),
+    readers=(P.ROUTER, P.KEEPER),
 )
 REGISTRY_APPS = Topic(
-    "agora.registry.apps.v1", "app", "JSON AppRecord", partitions=1, compacted=True, writers=(P.KEEPER,), readers=(P.ROUTER,)
+    "agora.registry.apps.v1",
+    "app",
+    "JSON AppRecord",
+    partitions=1,
+    compacted=True,
+    writers=(P.KEEPER,),
+    readers=(P.ROUTER, P.KEEPER),
 )
 REGISTRY_RULES = Topic(
-    "agora.registry.rules.v1", "rule", "JSON RuleRecord", partitions=1, compacted=True, writers=(P.KEEPER,), readers=(P.STREAMS,)
+    "agora.registry.rules.v1",
+    "rule",
+    "JSON RuleRecord",
+    partitions=1,
+    compacted=True,
+    writers=(P.KEEPER,),
+    readers=(P.STREAMS, P.KEEPER),
 )
 FLAG_STATE = Topic(
-    "agora-streams-flag-state-changelog",
+    "agora.flag-state.v1",
     "subject",
     "msgpack FlagState",
     compacted=True,

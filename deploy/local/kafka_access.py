@@ -29,9 +29,15 @@ from contracts.topics import TOPICS, Principal, Topic
 TIMEOUT_SECONDS = 30
 SCRAM_ITERATIONS = 8192
 APP_TOPICS_PREFIX = "agora.app."
+REGISTRY_TOPICS_PREFIX = "agora.registry."
 GROUP_PREFIX = "agora-"
 """Each process may use consumer groups whose names begin with this and its own name."""
+CLUSTER = "kafka-cluster"
+"""What Kafka calls itself in access rights; librdkafka calls the kind of resource ``BROKER``."""
 STATE_SEGMENT_BYTES = 16 * 1024 * 1024
+REGISTRY_SEGMENT_BYTES = 1024 * 1024
+"""Registry topics get a heartbeat five times a second, and every process reads them whole at its start: what is dead in them
+must go soon, and only closed segments are compacted."""
 
 
 def provision(client: AdminClient, passwords: Mapping[str, str]) -> None:
@@ -50,7 +56,8 @@ def settings_of(topic: Topic) -> dict[str, str]:
     """Give the broker's settings for a topic."""
     settings = {"max.message.bytes": str(topic.max_message_bytes)}
     if topic.compacted:
-        settings |= {"cleanup.policy": "compact", "segment.bytes": str(STATE_SEGMENT_BYTES), "min.cleanable.dirty.ratio": "0.3"}
+        segment = REGISTRY_SEGMENT_BYTES if topic.name.startswith(REGISTRY_TOPICS_PREFIX) else STATE_SEGMENT_BYTES
+        settings |= {"cleanup.policy": "compact", "segment.bytes": str(segment), "min.cleanable.dirty.ratio": "0.3"}
     else:
         settings |= {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
     if topic.log_append_time:
@@ -94,7 +101,20 @@ def rights_of(principal: Principal) -> list[AclBinding]:
             rights.append(_right(principal, ResourceType.TOPIC, topic.name, AclOperation.WRITE))
     if principal is Principal.ROUTER:
         rights.append(_right(principal, ResourceType.TOPIC, APP_TOPICS_PREFIX, AclOperation.WRITE, prefixed=True))
+    if principal is Principal.KEEPER:
+        rights += _rights_to_provide(principal)
     return rights
+
+
+def _rights_to_provide(keeper: Principal) -> list[AclBinding]:
+    """List what the keeper needs to be the registry's only writer, and to make and unmake the apps' topics, rights and users."""
+    transactions = f"{GROUP_PREFIX}{keeper.value}"
+    return [
+        _right(keeper, ResourceType.TRANSACTIONAL_ID, transactions, AclOperation.WRITE),
+        _right(keeper, ResourceType.TOPIC, APP_TOPICS_PREFIX, AclOperation.CREATE, prefixed=True),
+        _right(keeper, ResourceType.TOPIC, APP_TOPICS_PREFIX, AclOperation.DESCRIBE, prefixed=True),
+        _right(keeper, ResourceType.BROKER, CLUSTER, AclOperation.ALTER),
+    ]
 
 
 def make_rights(client: AdminClient) -> None:
