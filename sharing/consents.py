@@ -13,18 +13,18 @@ from uuid import UUID, uuid4
 
 from psycopg import Connection
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 
 from catalogue.registry import BY_CODE, PANEL_BY_CODE
-from contracts.errors import AgoraError
 from contracts.instants import from_datetime, to_datetime, to_text
 from contracts.registry import ConsentRecord
 from contracts.topics import REGISTRY_CONSENTS
+from registry import outbox
+from registry.refusal import Refused
 
 PURPOSE_MAX = 500
 
 
-class ConsentRefused(AgoraError):
+class ConsentRefused(Refused):
     """What was asked for cannot be recorded; the words say why."""
 
 
@@ -134,7 +134,7 @@ def grant(connection: Connection[Any], asked: Grant, by: str) -> ConsentRecord:
             history_from=asked.history_from,
             ends_at=asked.ends_at,
         )
-        _append(cursor, record, asked.text_shown or wording(app["display"], app["org"], asked, vitals), by)
+        _append(connection, record, asked.text_shown or wording(app["display"], app["org"], asked, vitals), by)
     return record
 
 
@@ -164,7 +164,7 @@ def withdraw(connection: Connection[Any], consent: str, by: str) -> ConsentRecor
         ).fetchone()
         assert row is not None
         record = held.model_copy(update={"withdrawn_at": from_datetime(row["now"]), "revision": held.revision + 1})
-        _append(cursor, record, row["text_shown"], by)
+        _append(connection, record, row["text_shown"], by)
     return record
 
 
@@ -202,7 +202,8 @@ def _select(
         cursor.execute(
             "SELECT c.consent, c.revision, s.name AS subject, c.app, c.vitals, c.purpose, c.detail, c.granted_at, c.history_from,"
             " c.ends_at, c.withdrawn_at FROM consents c JOIN subjects s USING (subject_key)"
-            " WHERE (%(consent)s::uuid IS NULL OR c.consent = %(consent)s) AND (%(subject)s::text IS NULL OR s.name = %(subject)s)"
+            " WHERE (%(consent)s::uuid IS NULL OR c.consent = %(consent)s)"
+            " AND (%(subject)s::text IS NULL OR s.name = %(subject)s)"
             " AND (%(app)s::text IS NULL OR c.app = %(app)s) ORDER BY c.granted_at, c.consent",
             {"consent": consent, "subject": subject, "app": app},
         )
@@ -215,13 +216,13 @@ def _record(row: dict[str, Any]) -> ConsentRecord:
     return ConsentRecord(**(row | converted | {"consent": str(row["consent"])}))
 
 
-def _append(cursor: Any, record: ConsentRecord, text: str, by: str) -> None:
+def _append(connection: Connection[Any], record: ConsentRecord, text: str, by: str) -> None:
     """Write one revision and its outbox row; the caller holds the transaction."""
     instants = {
         name: None if (instant := getattr(record, name)) is None else to_datetime(instant)
         for name in ("granted_at", "history_from", "ends_at", "withdrawn_at")
     }
-    written = cursor.execute(
+    written = connection.execute(
         "INSERT INTO consent_revisions (consent, revision, subject_key, app, vitals, purpose, detail, granted_at, history_from,"
         " ends_at, withdrawn_at, text_shown, text_hash, recorded_by)"
         " SELECT %(consent)s, %(revision)s, subject_key, %(app)s, %(vitals)s, %(purpose)s, %(detail)s, %(granted_at)s,"
@@ -239,5 +240,4 @@ def _append(cursor: Any, record: ConsentRecord, text: str, by: str) -> None:
     ).rowcount
     if written != 1:
         raise ConsentRefused(f"there is no subject '{record.subject}'")
-    value = record.model_dump(mode="json", exclude={"version"})
-    cursor.execute("SELECT outbox_append(%s, %s, %s)", [REGISTRY_CONSENTS.name, record.consent, Jsonb(value)])
+    outbox.append(connection, REGISTRY_CONSENTS, record.consent, record)
