@@ -15,5 +15,6 @@ def apply(migration: str) -> None:
     """
     text = Path(migration).with_suffix(".sql").read_text(encoding="utf-8")
     # Past SQLAlchemy, which reads ":name", and without parameters, so that the driver does not read "%I" as a placeholder.
-    with op.get_bind().connection.cursor() as cursor:
-        cursor.execute(text)
+    cursor = op.get_bind().connection.cursor()
+    cursor.execute(text)
+    cursor.close()

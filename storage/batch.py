@@ -1,0 +1,306 @@
+"""What one transaction writes: Kafka records of the store's four topics, decoded; what cannot be decoded is set aside whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from contracts.alerts import AlertTransition, decode_transition
+from contracts.errors import EXPLANATIONS, Code, Stage
+from contracts.frames import HEADER_COUNT, HEADER_OWNED, HEADER_SOURCE, Coordinates, header
+from contracts.instants import hour_of, to_datetime
+from contracts.observation import Observation, decode_vitals
+from contracts.outcomes import RawOutcome, decode_outcome
+from contracts.quarantine import QuarantinedMessage, decode_quarantined
+from contracts.topics import ALERTS, LEDGER, QUARANTINE, VITALS
+from runtime.version import VERSION
+from storage.keys import Keys
+from storage.rows import Unpackable, pack
+
+TOPICS = (VITALS.name, LEDGER.name, QUARANTINE.name, ALERTS.name)
+
+
+class KafkaRecord(Protocol):
+    """What the store needs of a record, as aiokafka gives it."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+
+
+class Source(NamedTuple):
+    """Key of a vitals record in the ledger: a second pass over the same raw record has the same."""
+
+    raw_partition: int
+    raw_offset: int
+    vitals_partition: int
+
+
+class Part(NamedTuple):
+    """The observations of one message within a vitals record: positions ``first`` to ``end`` (exclusive) of the batch."""
+
+    org: str
+    device: str
+    hour: int
+    owner: bool
+    first: int
+    end: int
+
+
+class VitalsRecord(NamedTuple):
+    """One record of the vitals topic."""
+
+    source: Source
+    offset: int
+    parts: list[Part]
+    start: int
+
+
+class SetAside(NamedTuple):
+    """What goes to quarantine: the message, and the raw message it came from where the store is the one who refuses."""
+
+    message: QuarantinedMessage
+    raw_source: str | None = None
+
+
+class RefusedVitals(NamedTuple):
+    """A vitals record that is set aside whole; the ledger counts its messages as quarantined."""
+
+    source: Source
+    hour: int
+    messages: int
+    readings: int
+
+
+@dataclass
+class Batch:
+    """Decoded records.
+
+    Attributes:
+        spans: per topic and partition the offset of the first record, and the one after the last.
+        observations: of all vitals records, in order.
+        vitals: the vitals records.
+        refused_vitals: those that were set aside whole.
+        outcomes: ledger records.
+        set_aside: for quarantine, the store's own refusals included.
+        refusals: topic and code of each record set aside whole, for telemetry.
+        alerts: transitions.
+        rows: packed observations, None where one cannot be stored; made by ``fill``.
+        unstorable: position of such a one, and why.
+    """
+
+    spans: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    observations: list[Observation] = field(default_factory=list)
+    vitals: list[VitalsRecord] = field(default_factory=list)
+    refused_vitals: list[RefusedVitals] = field(default_factory=list)
+    outcomes: list[RawOutcome] = field(default_factory=list)
+    set_aside: list[SetAside] = field(default_factory=list)
+    refusals: list[tuple[str, Code]] = field(default_factory=list)
+    alerts: list[AlertTransition] = field(default_factory=list)
+    rows: list[bytes | None] = field(default_factory=list)
+    unstorable: dict[int, Code] = field(default_factory=dict)
+
+    def fill(self, keys: Keys) -> bool:
+        """Pack the observations into rows.
+
+        Args:
+            keys: what is known by now.
+
+        Returns:
+            False when a key is missing. Its observations are marked unstorable; look keys up and fill again, or leave it so.
+        """
+        devices, subjects, vitals, sites = keys.devices, keys.subjects, keys.vitals, keys.sites
+        self.rows, self.unstorable, complete = [], {}, True
+        append = self.rows.append
+        for one in self.observations:
+            try:
+                append(
+                    pack(
+                        one.device_time,
+                        devices[one.org, one.device],
+                        vitals[one.vital],
+                        sites[one.site],
+                        one.sequence,
+                        one.value,
+                        one.effective_at,
+                        one.received_at,
+                        subjects[one.subject],
+                        one.quality,
+                        one.profile,
+                    )
+                )
+            except KeyError:
+                self.unstorable[len(self.rows)] = _unknown(one, keys)
+                append(None)
+                complete = False
+            except Unpackable:
+                self.unstorable[len(self.rows)] = Code.PAYLOAD_INVALID
+                append(None)
+        return complete
+
+
+def _unknown(one: Observation, keys: Keys) -> Code:
+    if (one.org, one.device) not in keys.devices:
+        return Code.DEVICE_UNKNOWN
+    if one.subject not in keys.subjects:
+        return Code.UNASSIGNED
+    return Code.VITAL_UNKNOWN if one.vital not in keys.vitals else Code.PAYLOAD_INVALID
+
+
+def _take_vitals(batch: Batch, record: KafkaRecord) -> None:
+    source = source_of(record)
+    observations = decode_vitals(record.value or b"").observations
+    messages = [one.message for one in observations]
+    if messages != sorted(messages):
+        observations = sorted(observations, key=lambda one: one.message)
+    start = len(batch.observations)
+    parts: list[Part] = []
+    first = 0
+    for position in range(1, len(observations) + 1):
+        if position == len(observations) or observations[position].message != observations[first].message:
+            one = observations[first]
+            parts.append(Part(one.org, one.device, hour_of(one.received_at), one.owner, start + first, start + position))
+            first = position
+    batch.observations += observations
+    batch.vitals.append(VitalsRecord(source, record.offset, parts, start))
+
+
+def _take_outcome(batch: Batch, record: KafkaRecord) -> None:
+    outcome = decode_outcome(record.value or b"")
+    to_datetime(outcome.hour)
+    batch.outcomes.append(outcome)
+
+
+def _take_quarantined(batch: Batch, record: KafkaRecord) -> None:
+    message = decode_quarantined(record.value or b"")
+    to_datetime(message.received_at)
+    to_datetime(message.quarantined_at)
+    batch.set_aside.append(SetAside(message))
+
+
+def _take_alert(batch: Batch, record: KafkaRecord) -> None:
+    transition = decode_transition(record.value or b"")
+    for instant in (transition.at, transition.onset, transition.received_at):
+        to_datetime(instant)
+    batch.alerts.append(transition)
+
+
+_TAKERS: dict[str, Callable[[Batch, KafkaRecord], None]] = {
+    VITALS.name: _take_vitals,
+    LEDGER.name: _take_outcome,
+    QUARANTINE.name: _take_quarantined,
+    ALERTS.name: _take_alert,
+}
+
+
+def decode(records: Iterable[KafkaRecord], now: int) -> Batch:
+    """Decode records.
+
+    Args:
+        records: of the store's topics, those of a partition in their order.
+        now: the present, microseconds.
+
+    Returns:
+        A batch in which nothing is lost: what cannot be decoded is set aside whole.
+    """
+    batch = Batch()
+    for record in records:
+        place = record.topic, record.partition
+        batch.spans[place] = batch.spans.get(place, (record.offset, 0))[0], record.offset + 1
+        try:
+            _TAKERS[record.topic](batch, record)
+        except (msgspec.MsgspecError, ValueError, OverflowError):
+            refuse(batch, record, Code.PAYLOAD_UNDECODABLE, now)
+    return batch
+
+
+def refuse(batch: Batch, record: KafkaRecord, code: Code, now: int) -> None:
+    """Set a record aside whole.
+
+    Args:
+        batch: what it came with.
+        record: the record.
+        code: why.
+        now: the present, microseconds.
+    """
+    received_at = record.timestamp * 1000
+    try:
+        source = source_of(record)
+    except ValueError:
+        source = None
+    messages = 0
+    if record.topic == VITALS.name and source is not None:
+        messages = _number(record, HEADER_OWNED, 0)
+        batch.refused_vitals.append(RefusedVitals(source, hour_of(received_at), messages, _number(record, HEADER_COUNT, 0)))
+    elif record.topic == QUARANTINE.name:
+        messages = _number(record, HEADER_COUNT, 1)
+    place = Coordinates(record.topic, record.partition, record.offset)
+    raw_source = f"agora.raw.v1/{source.raw_partition}/{source.raw_offset}" if source is not None else None
+    batch.refusals.append((record.topic, code))
+    batch.set_aside.append(
+        SetAside(_refusal(place, -1, "", "", code, record.value or b"", received_at, now, messages), raw_source)
+    )
+
+
+def refuse_reading(record: VitalsRecord, position: int, one: Observation, code: Code, now: int, messages: int) -> SetAside:
+    """Make the quarantine row of one observation.
+
+    Args:
+        record: the vitals record it stands in.
+        position: its place in the batch.
+        one: the observation.
+        code: why it cannot be stored.
+        now: the present, microseconds.
+        messages: 1 where it stands for its message in the count of quarantined messages, else 0.
+
+    Returns:
+        The row, with the observation as JSON for its payload.
+    """
+    raw = Coordinates("agora.raw.v1", record.source.raw_partition, record.source.raw_offset)
+    shown: dict[str, Any] = msgspec.structs.asdict(one) | {"id": one.id.hex()}
+    payload = msgspec.json.encode({"raw": str(raw), "observation": shown})
+    place = Coordinates(VITALS.name, record.source.vitals_partition, record.offset)
+    refusal = _refusal(place, position - record.start, one.org, one.device, code, payload, one.received_at, now, messages)
+    return SetAside(refusal, f"{raw}/{one.message}")
+
+
+def _refusal(
+    place: Coordinates, index: int, org: str, device: str, code: Code, payload: bytes, received_at: int, now: int, messages: int
+) -> QuarantinedMessage:
+    words = EXPLANATIONS[code][0]
+    return QuarantinedMessage(
+        source=str(place), index=index, org=org, device=device, stage=Stage.STORE, code=code, words=words, field="", topic="",
+        payload=payload, received_at=received_at, quarantined_at=now, software=VERSION, messages=messages,
+    )  # fmt: skip
+
+
+def source_of(record: KafkaRecord) -> Source:
+    """Read which raw record a derived record was made from.
+
+    Raises:
+        ValueError: when its header is missing or malformed.
+    """
+    text = header(record.headers, HEADER_SOURCE)
+    if text is None:
+        raise ValueError("no source header")
+    raw = Coordinates.parse(text)
+    return Source(raw.partition, raw.offset, record.partition)
+
+
+def _number(record: KafkaRecord, name: str, otherwise: int) -> int:
+    try:
+        return int(header(record.headers, name) or otherwise)
+    except ValueError:
+        return otherwise

@@ -1,0 +1,60 @@
+"""Connections to the database, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from contracts.errors import AgoraError, Unavailable
+from runtime.settings import DatabaseSettings
+
+SESSION = "-c idle_in_transaction_session_timeout=30s -c lock_timeout=10s -c timezone=UTC"
+"""A store that is stopped in mid-transaction must not hold its successor's rows for ever."""
+
+
+class Undone(AgoraError):
+    """The database undid the transaction for the sake of another one; run again, it may succeed."""
+
+
+class Refused(AgoraError):
+    """The database refuses a value; the same transaction would fail for ever."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours, by what must happen next.
+
+    Raises:
+        Undone: run the transaction again.
+        Refused: find the row.
+        Unavailable: connect anew and wait.
+        psycopg.Error: what is left; a broken invariant, such as a missing table.
+    """
+    try:
+        yield
+    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable) as error:
+        raise Undone(type(error).__name__) from error
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        # The driver's text can hold values: only the kind of error goes on.
+        raise Refused(type(error).__name__) from None
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise Unavailable(type(error).__name__) from None
+
+
+async def connect(settings: DatabaseSettings, options: str = SESSION) -> psycopg.AsyncConnection:
+    """Connect, each statement outside a ``transaction()`` being one of its own.
+
+    Args:
+        settings: the database, and as whom.
+        options: session settings in libpq's form.
+
+    Returns:
+        An open connection.
+
+    Raises:
+        Unavailable: it does not answer.
+    """
+    with translated():
+        return await psycopg.AsyncConnection.connect(settings.conninfo(), autocommit=True, options=options)

@@ -1,0 +1,90 @@
+"""What the store tells."""
+
+from __future__ import annotations
+
+from runtime.telemetry import Event, gauge, histogram
+
+BATCH_WRITTEN = Event(
+    name="storage.batch_written",
+    level="debug",
+    help="A transaction with readings, ledger rows and offsets was committed.",
+    counter="agora_storage_batches_total",
+)
+READINGS_WRITTEN = Event(
+    name="storage.readings_written",
+    level="debug",
+    help="What became of readings: stored, duplicate, or quarantined.",
+    counter="agora_storage_readings_total",
+    labels=("outcome",),
+    quiet=True,
+)
+MESSAGES_WRITTEN = Event(
+    name="storage.messages_written",
+    level="debug",
+    help="What became of accepted messages: stored, duplicate, or quarantined.",
+    counter="agora_storage_messages_total",
+    labels=("outcome",),
+    quiet=True,
+)
+RECORD_REFUSED = Event(
+    name="storage.record_refused",
+    level="error",
+    help="A record could not be read or was refused by the database; it is in quarantine whole. A version of Agora is at fault.",
+    counter="agora_storage_records_refused_total",
+    labels=("topic", "code"),
+)
+READING_REFUSED = Event(
+    name="storage.readings_refused",
+    level="warning",
+    help="Readings were set aside in quarantine: a conflict of values, an unknown device or subject, or a number out of range.",
+    counter="agora_storage_readings_refused_total",
+    labels=("code",),
+)
+TRANSACTION_RETRIED = Event(
+    name="storage.transaction_retried",
+    level="warning",
+    help="The database undid a transaction (a deadlock or a lock not given); it is run again.",
+    counter="agora_storage_transactions_retried_total",
+)
+WRITER_FENCED = Event(
+    name="storage.writer_fenced",
+    level="warning",
+    help="Another store has written these partitions; this one undid its transaction and reads its positions anew.",
+    counter="agora_storage_writer_fenced_total",
+)
+DATABASE_AWAITED = Event(
+    name="storage.database_awaited",
+    level="warning",
+    help="The database does not answer; Kafka holds what comes until it does.",
+    counter="agora_storage_database_awaited_total",
+)
+KAFKA_AWAITED = Event(
+    name="storage.kafka_awaited",
+    level="warning",
+    help="Kafka does not answer; the store waits.",
+    counter="agora_storage_kafka_awaited_total",
+)
+RECORDS_EXPIRED = Event(
+    name="storage.records_expired",
+    level="error",
+    help="Records had passed Kafka's retention before they were stored, and are lost. Was the store down for days?",
+    counter="agora_storage_records_expired_total",
+    labels=("topic",),
+)
+POSITIONS_LOADED = Event(
+    name="storage.positions_loaded", help="Partitions were assigned; the store goes on where the database says."
+)
+STARTED = Event(name="storage.store_started", help="The store reads.")
+STOPPED = Event(name="storage.store_stopped", help="The store has finished its transaction and left its group.")
+FAILED = Event(
+    name="storage.store_failed",
+    level="error",
+    help="Something that must not be happened; the store stops with nothing half-written and its supervisor starts it again.",
+    counter="agora_storage_failures_total",
+)
+
+COMMIT_SECONDS = histogram("agora_storage_transaction_seconds", "Duration of a transaction.")
+LATENCY_SECONDS = histogram(
+    "agora_storage_latency_seconds", "From a message's arrival at the bridge to its commit, one sample a record."
+)
+LAG = gauge("agora_storage_lag_records", "Records in Kafka that are not stored yet.", ("topic",))

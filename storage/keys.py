@@ -1,0 +1,136 @@
+"""The database's surrogate keys of devices, subjects, vitals and sites, remembered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from psycopg import AsyncConnection
+
+from catalogue.registry import VITALS
+from contracts.observation import Observation
+from storage.database import Refused, translated
+
+FORGET_ABSENT_SECONDS = 30.0
+"""For so long a device or subject that was waited for in vain is not waited for again."""
+
+
+@dataclass
+class Missing:
+    """Names that a batch needs and whose keys are not known yet."""
+
+    devices: set[tuple[str, str]] = field(default_factory=set)
+    subjects: set[str] = field(default_factory=set)
+    vitals: set[str] = field(default_factory=set)
+    sites: set[str] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.devices or self.subjects or self.vitals or self.sites)
+
+
+class Keys:
+    """Keys by name. Only ever added to: a key never changes.
+
+    Attributes:
+        devices: by (organisation, device).
+        subjects: by name.
+        vitals: by canonical LOINC code.
+        sites: by name; the empty name is a site, too.
+    """
+
+    def __init__(self) -> None:
+        self.devices: dict[tuple[str, str], int] = {}
+        self.subjects: dict[str, int] = {}
+        self.vitals: dict[str, int] = {}
+        self.sites: dict[str, int] = {}
+        self._absent: dict[object, float] = {}
+
+    def missing(self, observations: Iterable[Observation]) -> Missing:
+        """Find the names that must be looked up before these observations can be stored."""
+        found = Missing()
+        for one in observations:
+            if (one.org, one.device) not in self.devices:
+                found.devices.add((one.org, one.device))
+            if one.subject not in self.subjects:
+                found.subjects.add(one.subject)
+            if one.vital not in self.vitals:
+                found.vitals.add(one.vital)
+            if one.site not in self.sites:
+                found.sites.add(one.site)
+        return found
+
+    async def enter_catalogue(self, connection: AsyncConnection) -> None:
+        """Write the catalogue's vitals where they are missing or their words have changed, and learn their keys."""
+        entries = [(vital.code, vital.display, vital.unit) for vital in sorted(VITALS, key=lambda vital: vital.code)]
+        codes, displays, units = zip(*entries, strict=True)
+        await connection.execute(
+            "INSERT INTO vitals (code, display, unit)"
+            " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]) AS n(code, display, unit)"
+            " WHERE NOT EXISTS (SELECT FROM vitals v WHERE (v.code, v.display, v.unit) = (n.code, n.display, n.unit))"
+            " ON CONFLICT (code) DO UPDATE SET display = excluded.display, unit = excluded.unit",
+            (list(codes), list(displays), list(units)),
+        )
+        await self._learn_vitals(connection)
+
+    async def resolve(self, connection: AsyncConnection, missing: Missing) -> bool:
+        """Look names up; a new site is made.
+
+        Args:
+            connection: the store's, outside a transaction.
+            missing: what to look up.
+
+        Returns:
+            False when a device, subject or vital is still unknown and worth waiting for.
+        """
+        if missing.devices:
+            orgs, devices = zip(*sorted(missing.devices), strict=True)
+            rows = await connection.execute(
+                "SELECT d.org, d.name, d.device_key FROM devices d"
+                " JOIN unnest(%s::text[], %s::text[]) AS n(org, name) ON (d.org, d.name) = (n.org, n.name)",
+                (list(orgs), list(devices)),
+            )
+            self.devices |= {(org, name): key for org, name, key in await rows.fetchall()}
+        if missing.subjects:
+            rows = await connection.execute(
+                "SELECT name, subject_key FROM subjects WHERE name = ANY(%s)", (sorted(missing.subjects),)
+            )
+            self.subjects |= dict(await rows.fetchall())
+        if missing.vitals:
+            await self._learn_vitals(connection)
+        if missing.sites:
+            await self._make_sites(connection, sorted(missing.sites))
+        return not any(self._still_missing(missing))
+
+    def give_up(self, missing: Missing) -> None:
+        """Remember what was waited for in vain."""
+        until = time.monotonic() + FORGET_ABSENT_SECONDS
+        self._absent = {name: end for name, end in self._absent.items() if end > time.monotonic()}
+        self._absent |= dict.fromkeys(self._still_missing(missing), until)
+
+    def _still_missing(self, missing: Missing) -> list[object]:
+        names: list[tuple[object, bool]] = [
+            *((name, name in self.devices) for name in missing.devices),
+            *((("subject", name), name in self.subjects) for name in missing.subjects),
+            *((("vital", code), code in self.vitals) for code in missing.vitals),
+        ]
+        now = time.monotonic()
+        return [name for name, known in names if not known and self._absent.get(name, 0.0) < now]
+
+    async def _learn_vitals(self, connection: AsyncConnection) -> None:
+        rows = await connection.execute("SELECT code, vital_key FROM vitals")
+        self.vitals |= dict(await rows.fetchall())
+
+    async def _make_sites(self, connection: AsyncConnection, names: list[str]) -> None:
+        """Make and learn sites; one that the database refuses stays unknown, and its readings are quarantined."""
+        names = [name for name in names if "\0" not in name]  # text in PostgreSQL holds no NUL
+        # Only what is missing is inserted: ON CONFLICT alone would use up the 32,767 keys there are.
+        with suppress(Refused), translated():
+            await connection.execute(
+                "INSERT INTO sites (name) SELECT n.name FROM unnest(%s::text[]) AS n(name)"
+                " WHERE NOT EXISTS (SELECT FROM sites s WHERE s.name = n.name) ON CONFLICT (name) DO NOTHING",
+                (names,),
+            )
+        rows = await connection.execute("SELECT name, site_key FROM sites WHERE name = ANY(%s)", (names,))
+        self.sites |= dict(await rows.fetchall())

@@ -1,0 +1,20 @@
+"""Settings of the store (``AGORA_STORAGE_…``)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class StoreSettings(BaseSettings):
+    """How the store gathers and writes."""
+
+    model_config = SettingsConfigDict(env_prefix="AGORA_STORAGE_", frozen=True)
+    batch_readings: int = Field(20_000, ge=1, le=500_000, description="readings after which a transaction begins at once")
+    gather_milliseconds: int = Field(40, ge=0, le=1_000, description="how long the first record of a batch waits for others")
+    registry_wait_seconds: float = Field(
+        2.0, ge=0, le=60, description="how long an unknown device or subject is waited for before its readings are quarantined"
+    )
+    poll_interval_seconds: float = Field(
+        300.0, ge=1, description="without progress for so long, as with the database away, the store leaves its group"
+    )

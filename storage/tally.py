@@ -1,0 +1,113 @@
+"""Counts for the ledger: what became of each message and reading. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from contracts.outcomes import RawOutcome
+from storage.batch import Part, RefusedVitals, VitalsRecord
+
+STORED, DUPLICATE, QUARANTINED = 0, 1, 2
+"""Outcomes of a reading at the store."""
+DEVICE_COUNTS = (
+    "received",
+    "replayed",
+    "accepted",
+    "duplicate_normalise",
+    "quarantined_normalise",
+    "readings",
+    "stored",
+    "duplicate_store",
+    "quarantined_store",
+    "readings_stored",
+    "readings_duplicate",
+    "readings_quarantined",
+)
+"""Columns of ``ledger_devices`` beside its key, in the order of the lists that are added up here."""
+_MESSAGES, _READINGS = 6, 9
+DeviceKey = tuple[int, str, str]
+"""Hour (instant), organisation, device."""
+Deltas = dict[DeviceKey, list[int]]
+
+
+class Counts(NamedTuple):
+    """What became of one vitals record: messages it accounts for, and readings, by outcome."""
+
+    messages_stored: int
+    messages_duplicate: int
+    messages_quarantined: int
+    readings_stored: int
+    readings_duplicate: int
+    readings_quarantined: int
+
+
+def message_outcome(outcomes: bytearray, part: Part) -> int:
+    """Give a message's outcome: stored if any of its readings was, else quarantined if any was, else duplicate."""
+    found = outcomes[part.first : part.end]
+    if STORED in found:
+        return STORED
+    return QUARANTINED if QUARANTINED in found else DUPLICATE
+
+
+def count(record: VitalsRecord, outcomes: bytearray | None, readings: int) -> Counts:
+    """Count one vitals record.
+
+    Args:
+        record: the record.
+        outcomes: of every reading of the batch; None when all were stored.
+        readings: how many it holds.
+
+    Returns:
+        Its counts.
+    """
+    if outcomes is None:
+        return Counts(sum(part.owner for part in record.parts), 0, 0, readings, 0, 0)
+    messages = {STORED: 0, DUPLICATE: 0, QUARANTINED: 0}
+    for part in record.parts:
+        if part.owner:
+            messages[message_outcome(outcomes, part)] += 1
+    found = outcomes[record.start : record.start + readings]
+    return Counts(
+        messages[STORED],
+        messages[DUPLICATE],
+        messages[QUARANTINED],
+        found.count(STORED),
+        found.count(DUPLICATE),
+        found.count(QUARANTINED),
+    )
+
+
+def add_record(deltas: Deltas, record: VitalsRecord, outcomes: bytearray | None) -> None:
+    """Add a vitals record to what changes per device."""
+    for part in record.parts:
+        key = part.hour, part.org, part.device
+        row = deltas.get(key)
+        if row is None:
+            row = deltas[key] = [0] * len(DEVICE_COUNTS)
+        if outcomes is None:
+            row[_MESSAGES] += part.owner
+            row[_READINGS] += part.end - part.first
+            continue
+        if part.owner:
+            row[_MESSAGES + message_outcome(outcomes, part)] += 1
+        found = outcomes[part.first : part.end]
+        for outcome in (STORED, DUPLICATE, QUARANTINED):
+            row[_READINGS + outcome] += found.count(outcome)
+
+
+def add_refused(deltas: Deltas, refused: RefusedVitals) -> None:
+    """Add a vitals record that was set aside whole; its devices are not known."""
+    row = deltas.setdefault((refused.hour, "", ""), [0] * len(DEVICE_COUNTS))
+    row[_MESSAGES + QUARANTINED] += refused.messages
+    row[_READINGS + QUARANTINED] += refused.readings
+
+
+def add_outcomes(deltas: Deltas, outcomes: Iterable[RawOutcome]) -> None:
+    """Add ledger records to what changes per device."""
+    for outcome in outcomes:
+        for one in outcome.devices:
+            row = deltas.setdefault((outcome.hour, one.org, one.device), [0] * len(DEVICE_COUNTS))
+            counts = one.received, one.replayed, one.accepted, one.duplicate, one.quarantined, one.readings
+            for place, number in enumerate(counts):
+                row[place] += number

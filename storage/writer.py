@@ -1,0 +1,232 @@
+"""The writer: one transaction per batch holds readings, ledger, quarantine, alerts and the positions up to which they go."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import stamina
+from psycopg import AsyncConnection
+
+from contracts.errors import AgoraError, Code
+from runtime.settings import DatabaseSettings
+from storage import batch as batches
+from storage import events, tables, tally
+from storage.batch import Batch, KafkaRecord, Source
+from storage.database import Refused, Undone, connect, translated
+from storage.keys import Keys
+from storage.observations import Observations
+from storage.settings import StoreSettings
+from storage.tables import Place
+
+REGISTRY_POLL_SECONDS = 0.2
+RETRIES = 20
+
+
+class Fenced(AgoraError):
+    """Another writer has moved the positions: nothing was written, they must be loaded anew."""
+
+
+class Writer:
+    """Writes records of the store's topics into the database, each exactly once.
+
+    Attributes:
+        positions: by topic and partition, the offset up to which the database holds everything.
+    """
+
+    def __init__(self, database: DatabaseSettings, settings: StoreSettings, now: Callable[[], int]) -> None:
+        """Prepare the writer.
+
+        Args:
+            database: where to write, as ``agora_store``.
+            settings: waits.
+            now: the wall clock, in microseconds.
+        """
+        self.positions: dict[Place, int] = {}
+        self._database = database
+        self._settings = settings
+        self._now = now
+        self._keys = Keys()
+        self._observations = Observations()
+        self._connection: AsyncConnection | None = None
+
+    async def load(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Connect where needed, and read up to where the database holds everything.
+
+        Args:
+            places: topics and partitions that are read from now on.
+
+        Returns:
+            The next offset of each.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        connection = await self._connected()
+        with translated():
+            self.positions = await tables.load_positions(connection, places)
+        return self.positions
+
+    async def close(self) -> None:
+        """Give the connection back; what was not committed is undone."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def write(self, records: Sequence[KafkaRecord]) -> None:
+        """Write records, in order; returns when they are committed.
+
+        What the database refuses is found by halving, and set aside in quarantine.
+
+        Args:
+            records: those of a partition in their order, none left out. What was written already is passed over.
+
+        Raises:
+            Fenced: another writer was here; load and read again.
+            Unavailable: the database went away; load and read again, since the commit may have happened.
+            psycopg.Error: a broken invariant.
+        """
+        fresh = [one for one in records if one.offset >= self.positions[one.topic, one.partition]]
+        if not fresh:
+            return
+        try:
+            await self._write_retrying(fresh)
+        except Refused:
+            if len(fresh) == 1:
+                await self._write_retrying(fresh, alone=True)
+                return
+            middle = len(fresh) // 2
+            await self.write(fresh[:middle])
+            await self.write(fresh[middle:])
+
+    async def _write_retrying(self, records: Sequence[KafkaRecord], alone: bool = False) -> None:
+        # Not stamina's decorator: it logs the arguments of the call, which are patients' values.
+        async for attempt in stamina.retry_context(on=Undone, attempts=RETRIES, timeout=None, wait_initial=0.01, wait_max=1.0):
+            with attempt:
+                await self._write(records, alone)
+
+    async def _write(self, records: Sequence[KafkaRecord], alone: bool) -> None:
+        began = time.perf_counter()
+        batch = batches.decode(records, self._now())
+        connection = await self._connected()
+        with translated():
+            await self._find_keys(connection, batch)
+        if alone:
+            with translated():
+                batch = await self._judge_alone(connection, batch, records[0])
+        try:
+            with translated():
+                async with connection.transaction():
+                    steps = {place: (self.positions[place], end) for place, (_, end) in batch.spans.items()}
+                    if not await tables.move_positions(connection, steps):
+                        raise Fenced("positions were moved by another writer")
+                    outcomes = await self._write_rows(connection, batch)
+        except Undone:
+            events.TRANSACTION_RETRIED.emit()
+            raise
+        self.positions |= {place: end for place, (_, end) in batch.spans.items()}
+        self._tell(batch, outcomes, began)
+
+    async def _write_rows(self, connection: AsyncConnection, batch: Batch) -> bytearray | None:
+        """Write all tables; in every writer in this order, since locks are taken in it."""
+        outcomes = await self._observations.write(connection, batch.rows)
+        new_outcomes = await tables.enter_outcomes(connection, batch.outcomes)
+        counts: dict[Source, tally.Counts] = {}
+        for record, end in _with_ends(batch):
+            counts.setdefault(record.source, tally.count(record, outcomes, end - record.start))
+        for refused in batch.refused_vitals:
+            counts.setdefault(refused.source, tally.Counts(0, 0, refused.messages, 0, 0, refused.readings))
+        new = await tables.enter_stored(connection, counts)
+        deltas: tally.Deltas = {}
+        tally.add_outcomes(deltas, new_outcomes)
+        set_aside = list(batch.set_aside)
+        for record in batch.vitals:
+            if record.source in new:
+                new.discard(record.source)
+                tally.add_record(deltas, record, outcomes)
+                if outcomes is not None:
+                    set_aside += _refused_readings(batch, record, outcomes, self._now())
+        for refused in batch.refused_vitals:
+            if refused.source in new:
+                new.discard(refused.source)
+                tally.add_refused(deltas, refused)
+        await tables.enter_quarantine(connection, set_aside)
+        await tables.enter_alerts(connection, batch.alerts)
+        await tables.add_to_devices(connection, deltas)
+        return outcomes
+
+    async def _find_keys(self, connection: AsyncConnection, batch: Batch) -> None:
+        """Fill the batch's rows; who is not in the registry yet is waited for a little."""
+        deadline = time.monotonic() + self._settings.registry_wait_seconds
+        while not batch.fill(self._keys):
+            missing = self._keys.missing(batch.observations)
+            found = await self._keys.resolve(connection, missing)
+            if found or time.monotonic() >= deadline:
+                self._keys.give_up(missing)
+                batch.fill(self._keys)
+                return
+            await asyncio.sleep(REGISTRY_POLL_SECONDS)
+
+    async def _judge_alone(self, connection: AsyncConnection, batch: Batch, record: KafkaRecord) -> Batch:
+        """Find what is wrong with a record that the database refuses: single readings, else it is set aside whole."""
+        refused = await self._observations.find_refused(connection, batch.rows)
+        for position in refused:
+            batch.rows[position] = None
+            batch.unstorable[position] = Code.PAYLOAD_INVALID
+        if refused:
+            return batch
+        whole = Batch(spans=batch.spans)
+        batches.refuse(whole, record, Code.PAYLOAD_INVALID, self._now())
+        return whole
+
+    async def _connected(self) -> AsyncConnection:
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = await connect(self._database)
+            with translated():
+                await self._keys.enter_catalogue(self._connection)
+        return self._connection
+
+    def _tell(self, batch: Batch, outcomes: bytearray | None, began: float) -> None:
+        events.COMMIT_SECONDS.observe(time.perf_counter() - began)
+        events.BATCH_WRITTEN.emit(readings=len(batch.rows), records=sum(end - since for since, end in batch.spans.values()))
+        now = self._now()
+        for record in batch.vitals:
+            if record.parts:
+                events.LATENCY_SECONDS.observe((now - batch.observations[record.start].received_at) / 1e6)
+        for outcome, name in enumerate(("stored", "duplicate", "quarantined")):
+            amount = (len(batch.rows) if outcome == 0 else 0) if outcomes is None else outcomes.count(outcome)
+            if amount:
+                events.READINGS_WRITTEN.emit(amount, outcome=name)
+        for topic, code in batch.refusals:
+            events.RECORD_REFUSED.emit(topic=topic, code=code)
+        if outcomes is not None:
+            for code, amount in _refused_codes(batch, outcomes).items():
+                events.READING_REFUSED.emit(amount, code=code)
+
+
+def _with_ends(batch: Batch) -> Iterable[tuple[batches.VitalsRecord, int]]:
+    starts = [record.start for record in batch.vitals[1:]]
+    return zip(batch.vitals, [*starts, len(batch.observations)], strict=True)
+
+
+def _refused_readings(batch: Batch, record: batches.VitalsRecord, outcomes: bytearray, now: int) -> list[batches.SetAside]:
+    made = []
+    for part in record.parts:
+        stands_for_message = part.owner and tally.message_outcome(outcomes, part) == tally.QUARANTINED
+        for position in range(part.first, part.end):
+            if outcomes[position] == tally.QUARANTINED:
+                code = batch.unstorable.get(position, Code.CONFLICT)
+                one = batch.observations[position]
+                made.append(batches.refuse_reading(record, position, one, code, now, int(stands_for_message)))
+                stands_for_message = False
+    return made
+
+
+def _refused_codes(batch: Batch, outcomes: bytearray) -> dict[Code, int]:
+    found: dict[Code, int] = {}
+    for position, outcome in enumerate(outcomes):
+        if outcome == tally.QUARANTINED:
+            code = batch.unstorable.get(position, Code.CONFLICT)
+            found[code] = found.get(code, 0) + 1
+    return found
