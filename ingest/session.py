@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTv5, SocketLike
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -19,6 +19,9 @@ from ingest.link import MAX_PACKET_BYTES, ControlSocket, Link
 from ingest.packets import Packets
 from ingest.settings import IngestSettings
 from runtime.settings import MqttSettings
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import SocketLike
 
 CONNECT_SECONDS = 10.0
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 5.0

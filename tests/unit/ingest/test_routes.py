@@ -1,0 +1,41 @@
+import pytest
+
+from contracts.ids import partition_of
+from contracts.mqtt import up_topic
+from contracts.topics import QUARANTINE, RAW
+from ingest.routes import Routes, route
+
+
+def test_a_device_has_one_partition_whatever_its_stream() -> None:
+    one, other = (route(up_topic("sme-a", "cuff-1", stream).encode()) for stream in ("vitals", "waveform"))
+    assert one.partition == other.partition == partition_of("sme-a/cuff-1", RAW.partitions)
+    assert (one.org, one.device, one.stream, one.key) == ("sme-a", "cuff-1", "vitals", "sme-a/cuff-1")
+
+
+def test_a_device_is_answered_on_its_own_topics_only() -> None:
+    found = route(b"agora/v1/sme-a/cuff-1/up/vitals")
+    assert (found.receipts, found.errors) == (b"agora/v1/sme-a/cuff-1/down/receipts", b"agora/v1/sme-a/cuff-1/down/errors")
+
+
+def test_a_deeper_topic_still_belongs_to_its_device() -> None:
+    found = route(b"agora/v1/sme-a/cuff-1/up/vitals/deeper")
+    assert (found.key, found.stream) == ("sme-a/cuff-1", "vitals/deeper")
+    assert found.receipts
+
+
+@pytest.mark.parametrize("topic", [b"agora/v1/SME/cuff/up/vitals", b"agora", b"agora/v1/a//up/x", b"\xff\xfe"])
+def test_a_topic_that_names_no_device_is_routed_but_never_answered(topic: bytes) -> None:
+    found = route(topic)
+    assert (found.org, found.device, found.receipts, found.errors) == ("", "", b"", b"")
+    assert 0 <= found.partition < RAW.partitions
+
+
+def test_the_memory_of_routes_is_bounded() -> None:
+    routes = Routes(remembered=2)
+    for number in range(5):
+        assert routes.of(f"agora/v1/a/d{number}/up/vitals".encode()).device == f"d{number}"
+    assert len(routes._routes) <= 2
+
+
+def test_raw_and_quarantine_have_the_same_partitions() -> None:
+    assert RAW.partitions == QUARANTINE.partitions
