@@ -1,0 +1,42 @@
+"""Readings for the tests of sharing."""
+
+from __future__ import annotations
+
+from catalogue.registry import BY_CODE
+from contracts.ids import observation_id
+from contracts.observation import Observation
+
+EFFECTIVE_AT = 1_795_000_000_123_456
+SECOND = 1_000_000
+
+
+def reading(
+    vital: str,
+    value: float,
+    *,
+    unit: str | None = None,
+    subject: str = "p-secret",
+    device: str = "device-secret",
+    site: str = "",
+    at: int = EFFECTIVE_AT,
+    sequence: int = 7,
+    quality: int = 0,
+) -> Observation:
+    """Make a reading that was measured at an instant and arrived a second later."""
+    org = "clinic-secret"
+    return Observation(
+        id=observation_id(org, device, vital, site, at, sequence),
+        org=org,
+        device=device,
+        subject=subject,
+        vital=vital,
+        site=site,
+        value=value,
+        unit=BY_CODE[vital].unit if unit is None else unit,
+        device_time=at,
+        effective_at=at,
+        received_at=at + SECOND,
+        sequence=sequence,
+        quality=quality,
+        panel=BY_CODE[vital].panel,
+    )
