@@ -48,6 +48,7 @@ class Result:
     Attributes:
         outcome: the ledger row.
         vitals: observations by partition of their subjects.
+        owned: by the same partition, messages for which its record accounts.
         quarantined: messages refused.
         down: what to tell the devices.
         failures: kinds of exceptions that a rule should not have raised; their messages are quarantined as ``internal``.
@@ -55,6 +56,7 @@ class Result:
 
     outcome: RawOutcome
     vitals: dict[int, list[Observation]] = field(default_factory=dict)
+    owned: dict[int, int] = field(default_factory=dict)
     quarantined: list[QuarantinedMessage] = field(default_factory=list)
     down: list[DownRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -179,7 +181,9 @@ class _Pass:
             return
         counts.accepted += 1
         counts.readings += len(taken)
-        vitals = self._result.vitals
+        vitals, owned = self._result.vitals, self._result.owned
+        owner = taken[0][0]
+        owned[owner] = owned.get(owner, 0) + 1
         for partition, observation in taken:
             found = vitals.get(partition)
             if found is None:

@@ -130,7 +130,8 @@ def outputs_of(result: Result, topic: str) -> list[Output]:
     made = []
     for partition, observations in result.vitals.items():
         value = frames.encode(VitalsFrame(observations))
-        made.append(Output(VITALS.name, partition, None, value, frames.headers(len(observations), source)))
+        headers = frames.headers(len(observations), source, result.owned.get(partition, 0))
+        made.append(Output(VITALS.name, partition, None, value, headers))
     one: Headers = frames.headers(1, source)
     for kept in result.quarantined:
         key = device_key(kept.org, kept.device) if kept.device else ""
