@@ -31,6 +31,7 @@ class Streams:
 
     Attributes:
         app: the Faust app.
+        kafka: where Kafka is, and as whom.
         settings: of this room.
         outputs: the producer of everything that is written.
         devices: the registry's devices by ``<org>/<device>``, complete before the first event.
@@ -43,6 +44,7 @@ class Streams:
     """
 
     app: faust.App
+    kafka: KafkaSettings
     settings: StreamsSettings
     outputs: Outputs
     devices: CompactedView[DeviceRecord]
@@ -113,6 +115,7 @@ def build(kafka_settings: KafkaSettings, settings: StreamsSettings, fail: Callab
 
     streams = Streams(
         app=_faust_app(kafka_settings, settings),
+        kafka=kafka_settings,
         settings=settings,
         outputs=Outputs(kafka_settings, fail),
         devices=CompactedView(kafka_settings, REGISTRY_DEVICES, DeviceRecord, device_changed),
@@ -141,7 +144,7 @@ def _faust_app(kafka_settings: KafkaSettings, settings: StreamsSettings) -> faus
         loop=asyncio.get_running_loop(),
         autodiscover=False,
         datadir=str(settings.data_folder),
-        store="rocksdb://?driver=rocksdict",
+        store="memory://",
         key_serializer="raw",
         value_serializer="raw",
         topic_allow_declare=False,

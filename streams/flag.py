@@ -1,14 +1,12 @@
-"""What flagging remembers and sends: the states of the subjects of this worker's partitions, in front of the Faust table.
+"""What flagging remembers and sends: the states of the subjects of this worker's partitions.
 
-The working copy is the cache; the table holds what was written for a restart. A state goes into the changelog in the same order
-in which it was made, together with the transitions it caused, and the record is acknowledged only after all of it is confirmed.
+The working copy is in memory; a compacted topic holds it for a restart. A state goes there in the order in which it was made,
+together with the transitions it caused, and the record is acknowledged only after all of it is confirmed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
-
-import msgspec
+from collections.abc import Iterable
 
 from contracts.alerts import AlertCommand, AlertTransition, encode
 from contracts.observation import Observation
@@ -16,7 +14,7 @@ from contracts.topics import ALERT_COMMANDS, ALERTS, FLAG_STATE, VITALS
 from streams import flag_events as events
 from streams.outputs import Output
 from streams.rules.limits import RuleBook
-from streams.rules.state import FlagState, decode_state, encode_state
+from streams.rules.state import FlagState, encode_state
 from streams.rules.thresholds import Judged, judge, obey
 
 MAX_STATE_BYTES = 256 * 1024
@@ -39,84 +37,86 @@ class FlagDesk:
         self.book = RuleBook()
         self._in_flight = in_flight
         self._states: dict[int, dict[str, FlagState]] = {}
+        self._generations: dict[int, int] = {}
+
+    def holds(self, partition: int, generation: int) -> bool:
+        """Tell whether the states of a partition are here, as of its newest assignment."""
+        return self._generations.get(partition) == generation
+
+    def take(self, partition: int, generation: int, states: dict[str, FlagState]) -> None:
+        """Begin to work on a partition.
+
+        Args:
+            partition: which.
+            generation: of the consumer group; another worker may have had the partition since an earlier one.
+            states: by subject, as they stand in their topic.
+        """
+        self._states[partition] = states
+        self._generations[partition] = generation
 
     def forget(self, partition: int) -> None:
-        """Drop the states of a partition that was taken away; they are read from the table when it comes back."""
+        """Drop the states of a partition that was taken away; they are read again when it comes back."""
         self._states.pop(partition, None)
+        self._generations.pop(partition, None)
 
-    def vitals(
-        self, table: MutableMapping[bytes, bytes], observations: Iterable[Observation], partition: int, offset: int
-    ) -> list[Output]:
+    def vitals(self, observations: Iterable[Observation], partition: int, offset: int) -> list[Output]:
         """Judge a record of vitals.
 
         Args:
-            table: the Faust table, within the event's context.
             observations: of the record.
-            partition: of the record.
+            partition: of the record; ``take`` came before.
             offset: of the record.
 
         Returns:
             Transitions and states to write, in order.
+
+        Raises:
+            ValueError: when a state grew beyond its bound.
         """
         by_subject: dict[str, list[Observation]] = {}
         for observation in observations:
             by_subject.setdefault(observation.subject, []).append(observation)
         outputs: list[Output] = []
         for subject, own in by_subject.items():
-            state = self._state(table, partition, subject)
+            state = self._state(partition, subject)
             judged = judge(state, self.book, own, VITALS.name, offset, offset - self._in_flight)
-            outputs += self._written(table, partition, subject, state, judged)
+            outputs += _written(partition, subject, state, judged)
         return outputs
 
-    def command(self, table: MutableMapping[bytes, bytes], command: AlertCommand, partition: int, offset: int) -> list[Output]:
+    def command(self, command: AlertCommand, partition: int, offset: int) -> list[Output]:
         """Take a person's word in.
 
         Args:
-            table: the Faust table, within the event's context.
             command: the word.
-            partition: of its record.
+            partition: of its record; ``take`` came before.
             offset: of its record.
 
         Returns:
             Transitions and states to write, in order.
         """
-        state = self._state(table, partition, command.subject)
+        state = self._state(partition, command.subject)
         judged = obey(state, command, ALERT_COMMANDS.name, offset, offset - self._in_flight)
         if not judged.transitions:
             events.COMMAND_WITHOUT_ALERT.emit()
-        return self._written(table, partition, command.subject, state, judged)
+        return _written(partition, command.subject, state, judged)
 
-    def _state(self, table: MutableMapping[bytes, bytes], partition: int, subject: str) -> FlagState:
-        states = self._states.setdefault(partition, {})
+    def _state(self, partition: int, subject: str) -> FlagState:
+        states = self._states[partition]
         state = states.get(subject)
         if state is None:
-            state = states[subject] = self._kept(table, subject)
+            state = states[subject] = FlagState()
         return state
 
-    @staticmethod
-    def _kept(table: MutableMapping[bytes, bytes], subject: str) -> FlagState:
-        value = table.get(subject.encode())
-        if value is None:
-            return FlagState()
-        try:
-            return decode_state(value)
-        except msgspec.DecodeError as error:
-            events.STATE_UNREADABLE.emit(reason=type(error).__name__)
-            return FlagState()
 
-    @staticmethod
-    def _written(
-        table: MutableMapping[bytes, bytes], partition: int, subject: str, state: FlagState, judged: Judged
-    ) -> list[Output]:
-        if not judged.keep:
-            return []
-        key = subject.encode()
-        value = encode_state(state)
-        if len(value) > MAX_STATE_BYTES:
-            raise ValueError(f"a subject's flag state grew to {len(value)} bytes; at most {MAX_STATE_BYTES} are kept")
-        table[key] = value
-        told = [_told(partition, key, transition) for transition in judged.transitions]
-        return [*told, Output(FLAG_STATE.name, partition, key, value, [])]
+def _written(partition: int, subject: str, state: FlagState, judged: Judged) -> list[Output]:
+    if not judged.keep:
+        return []
+    key = subject.encode()
+    value = encode_state(state)
+    if len(value) > MAX_STATE_BYTES:
+        raise ValueError(f"a subject's flag state grew to {len(value)} bytes; at most {MAX_STATE_BYTES} are kept")
+    told = [_told(partition, key, transition) for transition in judged.transitions]
+    return [*told, Output(FLAG_STATE.name, partition, key, value, [])]
 
 
 def _told(partition: int, key: bytes, transition: AlertTransition) -> Output:

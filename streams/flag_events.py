@@ -30,3 +30,12 @@ FLAG_RECORD_UNREADABLE = Event(
     counter="agora_streams_flag_records_unreadable_total",
     labels=("topic",),
 )
+STATES_AWAITED = Event(
+    name="streams.flag_states_awaited",
+    level="warning",
+    help="Kafka does not answer while the flag states of a partition are read; its readings wait, unacknowledged.",
+    counter="agora_streams_flag_states_awaited_total",
+)
+STATES_LOADED = Event(
+    name="streams.flag_states_loaded", help="The flag states of a partition were read back; its readings are judged now."
+)

@@ -38,6 +38,7 @@ STATE_SEGMENT_BYTES = 16 * 1024 * 1024
 REGISTRY_SEGMENT_BYTES = 1024 * 1024
 """Registry topics get a heartbeat five times a second, and every process reads them whole at its start: what is dead in them
 must go soon, and only closed segments are compacted."""
+COMPACTION_LAG_MS = 3_600_000
 
 
 def provision(client: AdminClient, passwords: Mapping[str, str]) -> None:
@@ -58,6 +59,8 @@ def settings_of(topic: Topic) -> dict[str, str]:
     if topic.compacted:
         segment = REGISTRY_SEGMENT_BYTES if topic.name.startswith(REGISTRY_TOPICS_PREFIX) else STATE_SEGMENT_BYTES
         settings |= {"cleanup.policy": "compact", "segment.bytes": str(segment), "min.cleanable.dirty.ratio": "0.3"}
+        # A flag state that a sleeping worker wrote late must not be the only one left (streams/flag_states.py).
+        settings |= {"min.compaction.lag.ms": str(COMPACTION_LAG_MS)}
     else:
         settings |= {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
     if topic.log_append_time:

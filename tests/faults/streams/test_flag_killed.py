@@ -102,6 +102,7 @@ async def test_a_worker_killed_again_and_again_neither_forgets_nor_doubles_an_al
             if second in (1, 3, 5):
                 await transitions(worker, set(subjects), 1)
                 worker.kill("streams", signal.SIGKILL)
+                worker.stop_process("streams")
                 worker.start_process("streams")
         found = await transitions(worker, set(subjects), len(subjects) * len(expected))
     lives: dict[str, list[AlertTransition]] = {}
