@@ -26,7 +26,7 @@ class Quality(IntFlag):
     """``effective_at`` differs from ``device_time`` by a recorded correction."""
 
 
-class Observation(msgspec.Struct, array_like=True, frozen=True):
+class Observation(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One reading, normalised (design section 3, compact form).
 
     Attributes:
