@@ -131,8 +131,11 @@ _encoder = msgspec.json.Encoder()
 
 
 def time_text(instant: int) -> str:
-    """Write an instant as devices do: RFC 3339 in UTC with milliseconds."""
-    return to_datetime(instant).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Write an instant as devices do: RFC 3339 in UTC with milliseconds.
+
+    Rounded up: a reading taken the moment a loan begins must not claim to be from before it.
+    """
+    return to_datetime(-(-instant // 1000) * 1000).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _number(value: float) -> float | int:

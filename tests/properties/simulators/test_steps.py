@@ -30,7 +30,7 @@ def said(count: int) -> list[DueMessage]:
 
 
 @given(st.integers(0, 60), MISBEHAVIOUR, st.booleans())
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_each_number_is_either_sent_once_or_left_out(count: int, misbehaviour: Misbehaviour, legacy: bool) -> None:
     identity = Identity(key="clinic/device-1", run=b"12345678", message_ids=legacy)
     found = list(steps(said(count), identity, misbehaviour))
@@ -44,6 +44,7 @@ def test_each_number_is_either_sent_once_or_left_out(count: int, misbehaviour: M
 
 
 @given(st.integers(0, 60), st.integers(1, 20_000_000))
+@settings(deadline=None)
 def test_batches_hold_the_same_readings_in_the_same_order(count: int, every: int) -> None:
     batched = list(in_batches(said(count), every))
     readings = [item for message in batched for item in message.readings]
@@ -52,6 +53,7 @@ def test_batches_hold_the_same_readings_in_the_same_order(count: int, every: int
 
 
 @given(st.lists(st.sampled_from(["add", "send", "acknowledge", "lose", "settle"]), max_size=80))
+@settings(deadline=None)
 def test_an_outbox_forgets_only_what_was_settled(actions: list[str]) -> None:
     outbox = Outbox(capacity=5, resend_seconds=1)
     letters = [step.letter for step in steps(said(80), Identity(key="c/d", run=b"12345678")) if isinstance(step, Make)]

@@ -20,7 +20,7 @@ from simulators.synthetic import DAY_SECONDS, HOUR_SECONDS, SyntheticPatient, de
 SEEDS = st.integers(0, 2**32)
 NUMBERS = st.integers(0, 5_000)
 MOMENTS = st.floats(0, 30 * DAY_SECONDS)
-WEEK = [hour * HOUR_SECONDS / 4 for hour in range(7 * 24 * 4)]
+WEEK = [half_hour * HOUR_SECONDS / 2 for half_hour in range(7 * 24 * 2)]
 
 
 def healthy(seed: int, number: int) -> SyntheticPatient:
@@ -28,20 +28,20 @@ def healthy(seed: int, number: int) -> SyntheticPatient:
 
 
 @given(SEEDS, NUMBERS, st.sampled_from(MODELS), st.floats(0.5, 10_000))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_the_same_seed_gives_the_same_series(seed: int, number: int, model: str, speed: float) -> None:
     one, again = (list(islice(make_patient(seed, number).messages(model, 0, speed), 20)) for _ in range(2))
     assert one == again
 
 
 @given(SEEDS, NUMBERS)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_another_number_is_another_person(seed: int, number: int) -> None:
     assert make_patient(seed, number).vitals(0) != make_patient(seed, number + 1).vitals(0)
 
 
 @given(SEEDS, NUMBERS, MOMENTS, st.booleans())
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_every_value_is_plausible_even_in_a_deterioration(seed: int, number: int, moment: float, ill: bool) -> None:
     patient = make_patient(seed, number)
     vitals = (deteriorating(patient, 0) if ill else patient).vitals(moment)
@@ -53,7 +53,7 @@ def test_every_value_is_plausible_even_in_a_deterioration(seed: int, number: int
 
 
 @given(SEEDS, NUMBERS, st.sampled_from(MODELS), st.integers(0, 2**50), st.floats(0.5, 10_000))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_a_device_measures_what_its_model_says_at_its_cadence(
     seed: int, number: int, model: str, start: int, speed: float
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from contracts.instants import MINUTE, SECOND
-from simulators.messages import Clock, DueMessage, PanelReading, Reading, count_values, encode, in_batches, reading
+from simulators.messages import Clock, DueMessage, PanelReading, Reading, count_values, encode, in_batches, reading, time_text
 
 START = 1_800_000_000 * SECOND
 
@@ -52,3 +52,8 @@ def test_a_wrong_clock_shows_in_every_time() -> None:
 def test_values_of_a_panel_count_one_by_one() -> None:
     panel = PanelReading("85354-9", (reading("8480-6", 120), reading("8462-4", 80)))
     assert count_values(DueMessage(START, (panel, reading("8867-4", 70)))) == 3
+
+
+def test_a_time_is_never_written_earlier_than_it_was() -> None:
+    assert time_text(START + 1) == "2027-01-15T08:00:00.001Z"
+    assert time_text(START) == "2027-01-15T08:00:00.000Z"

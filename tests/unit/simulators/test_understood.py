@@ -32,13 +32,13 @@ def check(message: DueMessage, number: int) -> None:
 
 
 def patients() -> list[Patient]:
-    return [*choose(load(), 100), *make_patients(10)]
+    return [*choose(load(), 40), *make_patients(5)]
 
 
 def test_every_message_of_every_patient_is_understood() -> None:
     for patient in patients():
         for model in patient.models:
-            for number, message in enumerate(islice(patient.messages(model, START, 60), 300)):
+            for number, message in enumerate(islice(patient.messages(model, START, 60), 150)):
                 check(message, number)
 
 
