@@ -62,15 +62,22 @@ SET search_path = public, pg_temp AS $$
     SELECT l.subject_key FROM loans l
     WHERE l.device_key = of_device AND l.starts_at <= instant AND (l.ends_at IS NULL OR instant < l.ends_at)
 $$;
+-- Quality bits as contracts/observation.py numbers them (2 clock suspect, 4 late, 64 clock corrected), judged as streams/normalise.py does.
+CREATE FUNCTION judged_quality(quality integer, sent timestamptz, effective timestamptz, received timestamptz, late_after interval)
+RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT (quality & ~(2 | 4 | 64))
+        | CASE WHEN effective <> sent THEN 64 ELSE 0 END
+        | CASE WHEN received - effective > late_after THEN 4 WHEN effective - received > interval '1 minute' THEN 2 ELSE 0 END
+$$;
 -- A pure function of the loans and corrections as they now stand, so it can be run again at any time.
-CREATE FUNCTION settle_observations(of_device integer, span_start timestamptz, span_end timestamptz, OUT moved bigint, OUT set_aside bigint)
+CREATE FUNCTION settle_observations(
+    of_device integer, span_start timestamptz, span_end timestamptz, late_after interval, OUT moved bigint, OUT set_aside bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE brought bigint;
 BEGIN
-    -- Quality: 64 is "clock corrected", 2 "clock suspect", which a recorded correction settles (contracts/observation.py).
     WITH due AS (
         SELECT o.device_time, o.vital_key, o.site_key, o.sequence, e.effective_at, subject_at(of_device, e.effective_at) AS subject_key,
-               CASE WHEN e.effective_at <> o.device_time THEN (o.quality | 64) & ~2 ELSE o.quality & ~64 END AS quality
+               judged_quality(o.quality, o.device_time, e.effective_at, o.received_at, late_after) AS quality
         FROM observations o CROSS JOIN LATERAL (SELECT corrected_time(of_device, o.device_time) AS effective_at) e
         WHERE o.device_key = of_device AND o.device_time >= span_start AND o.device_time < span_end
     )
@@ -97,11 +104,10 @@ BEGIN
     )
     INSERT INTO observations (device_time, effective_at, received_at, sequence, value, device_key, subject_key, quality, vital_key, site_key,
                               profile)
-    SELECT b.device_time, corrected_time(of_device, b.device_time), b.received_at, b.sequence, b.value, of_device,
-           subject_at(of_device, corrected_time(of_device, b.device_time)),
-           CASE WHEN corrected_time(of_device, b.device_time) <> b.device_time THEN (b.quality | 64) & ~2 ELSE b.quality & ~64 END,
-           b.vital_key, b.site_key, b.profile
-    FROM back b ON CONFLICT DO NOTHING;
+    SELECT b.device_time, e.effective_at, b.received_at, b.sequence, b.value, of_device, subject_at(of_device, e.effective_at),
+           judged_quality(b.quality, b.device_time, e.effective_at, b.received_at, late_after), b.vital_key, b.site_key, b.profile
+    FROM back b CROSS JOIN LATERAL (SELECT corrected_time(of_device, b.device_time) AS effective_at) e
+    ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS brought = ROW_COUNT;
     moved := moved + brought;
 END $$;
