@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 
-class DeviceOutcome(msgspec.Struct, array_like=True, frozen=True):
+class DeviceOutcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Counts for one device within one raw record, all in messages but the last.
 
     Attributes:

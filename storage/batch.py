@@ -18,7 +18,7 @@ from contracts.quarantine import QuarantinedMessage, decode_quarantined
 from contracts.topics import ALERTS, LEDGER, QUARANTINE, VITALS
 from runtime.version import VERSION
 from storage.keys import Keys
-from storage.rows import Unpackable, pack
+from storage.rows import pack_all
 
 TOPICS = (VITALS.name, LEDGER.name, QUARANTINE.name, ALERTS.name)
 
@@ -121,37 +121,14 @@ class Batch:
         Returns:
             False when a key is missing. Its observations are marked unstorable; look keys up and fill again, or leave it so.
         """
-        devices, subjects, vitals, sites = keys.devices, keys.subjects, keys.vitals, keys.sites
-        self.rows, self.unstorable, complete = [], {}, True
-        append = self.rows.append
-        for one in self.observations:
-            try:
-                append(
-                    pack(
-                        one.device_time,
-                        devices[one.org, one.device],
-                        vitals[one.vital],
-                        sites[one.site],
-                        one.sequence,
-                        one.value,
-                        one.effective_at,
-                        one.received_at,
-                        subjects[one.subject],
-                        one.quality,
-                        one.profile,
-                    )
-                )
-            except KeyError:
-                self.unstorable[len(self.rows)] = _unknown(one, keys)
-                append(None)
-                complete = False
-            except Unpackable:
-                self.unstorable[len(self.rows)] = Code.PAYLOAD_INVALID
-                append(None)
-        return complete
+        self.rows, missing = pack_all(self.observations, keys)
+        self.unstorable = {
+            position: _reason(self.observations[position], keys) for position, row in enumerate(self.rows) if row is None
+        }
+        return not missing
 
 
-def _unknown(one: Observation, keys: Keys) -> Code:
+def _reason(one: Observation, keys: Keys) -> Code:
     if (one.org, one.device) not in keys.devices:
         return Code.DEVICE_UNKNOWN
     if one.subject not in keys.subjects:
@@ -162,19 +139,36 @@ def _unknown(one: Observation, keys: Keys) -> Code:
 def _take_vitals(batch: Batch, record: KafkaRecord) -> None:
     source = source_of(record)
     observations = decode_vitals(record.value or b"").observations
-    messages = [one.message for one in observations]
-    if messages != sorted(messages):
-        observations = sorted(observations, key=lambda one: one.message)
     start = len(batch.observations)
-    parts: list[Part] = []
-    first = 0
-    for position in range(1, len(observations) + 1):
-        if position == len(observations) or observations[position].message != observations[first].message:
-            one = observations[first]
-            parts.append(Part(one.org, one.device, hour_of(one.received_at), one.owner, start + first, start + position))
-            first = position
+    try:
+        parts = _parts(observations, start)
+    except _OutOfOrder:
+        observations = sorted(observations, key=lambda one: one.message)
+        parts = _parts(observations, start)
     batch.observations += observations
     batch.vitals.append(VitalsRecord(source, record.offset, parts, start))
+
+
+class _OutOfOrder(Exception):
+    """The observations of a message do not stand together."""
+
+
+def _parts(observations: Sequence[Observation], start: int) -> list[Part]:
+    parts: list[Part] = []
+    message = -1
+    first = None
+    begun = end = start
+    for one in observations:
+        if one.message != message:
+            if one.message < message:
+                raise _OutOfOrder
+            if first is not None:
+                parts.append(Part(first.org, first.device, hour_of(first.received_at), first.owner, begun, end))
+            first, message, begun = one, one.message, end
+        end += 1
+    if first is not None:
+        parts.append(Part(first.org, first.device, hour_of(first.received_at), first.owner, begun, end))
+    return parts
 
 
 def _take_outcome(batch: Batch, record: KafkaRecord) -> None:

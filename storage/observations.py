@@ -58,10 +58,10 @@ class Observations:
         """
         if not packed:
             return None
-        present = [row for row in packed if row is not None]
-        distinct = len({row[rows.IDENTITY] for row in present})
-        if distinct == len(packed) and not self._repeats_expected and await self._copy(connection, present):
-            return None
+        if not self._repeats_expected:
+            present = [row for row in packed if row is not None]
+            if len(present) == len(packed) and await self._copy(connection, present):
+                return None
         outcomes = await self._write_carefully(connection, packed)
         self._repeats_expected = DUPLICATE in outcomes or QUARANTINED in outcomes
         return outcomes if self._repeats_expected else None

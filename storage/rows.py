@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from struct import Struct, error
 
+from contracts.observation import Observation
+from storage.keys import Keys
+
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 EPOCH_2000 = 946_684_800_000_000
@@ -26,7 +29,7 @@ COLUMNS = (
     "quality",
     "profile",
 )
-"""In the order of ``pack``: the identity first, so that rows sort by it as bytes, in every writer alike."""
+"""In the order of ``_pack``: the identity first, so that rows sort by it as bytes, in every writer alike."""
 # Each field is preceded by its length in bytes; the row by its number of fields.
 _pack = Struct(">h iq ii ih ih iq id iq iq ii ii ih").pack
 _unpack_value = Struct(">d").unpack_from
@@ -34,50 +37,37 @@ _IDENTITY_END = 2 + 12 + 8 + 6 + 6 + 12
 _VALUE_START = _IDENTITY_END + 4
 IDENTITY = slice(0, _IDENTITY_END)
 """The part of a row that the unique index covers."""
-Unpackable = error
-"""Raised by ``pack`` for a number that its column cannot hold."""
 
 
-def pack(
-    device_time: int,
-    device_key: int,
-    vital_key: int,
-    site_key: int,
-    sequence: int,
-    value: float,
-    effective_at: int,
-    received_at: int,
-    subject_key: int,
-    quality: int,
-    profile: int,
-) -> bytes:
-    """Make a row.
+def pack_all(observations: Iterable[Observation], keys: Keys) -> tuple[list[bytes | None], bool]:
+    """Make rows.
 
     Args:
-        device_time: microseconds since 1970, like the other two instants.
-        device_key: 32 bits, like ``subject_key`` and ``quality``.
-        vital_key: 16 bits, like ``site_key`` and ``profile``.
-        site_key: as above.
-        sequence: 64 bits.
-        value: any float.
-        effective_at: as above.
-        received_at: as above.
-        subject_key: as above.
-        quality: as above.
-        profile: as above.
+        observations: what to store.
+        keys: surrogate keys that are known by now.
 
     Returns:
-        The row's bytes.
-
-    Raises:
-        Unpackable: when a number is too large for its column.
+        A row per observation, None where a key is missing or a number does not fit its column; and whether a key was missing.
     """
-    # fmt: off
-    return _pack(
-        11, 8, device_time - EPOCH_2000, 4, device_key, 2, vital_key, 2, site_key, 8, sequence, 8, value,
-        8, effective_at - EPOCH_2000, 8, received_at - EPOCH_2000, 4, subject_key, 4, quality, 2, profile,
-    )
-    # fmt: on
+    devices, subjects, vitals, sites = keys.devices, keys.subjects, keys.vitals, keys.sites
+    rows: list[bytes | None] = []
+    append = rows.append
+    missing = False
+    for one in observations:
+        try:
+            # fmt: off
+            append(_pack(
+                11, 8, one.device_time - EPOCH_2000, 4, devices[one.org, one.device], 2, vitals[one.vital], 2, sites[one.site],
+                8, one.sequence, 8, one.value, 8, one.effective_at - EPOCH_2000, 8, one.received_at - EPOCH_2000,
+                4, subjects[one.subject], 4, one.quality, 2, one.profile,
+            ))
+            # fmt: on
+        except KeyError:
+            append(None)
+            missing = True
+        except error:
+            append(None)
+    return rows, missing
 
 
 def value_of(row: bytes) -> float:

@@ -23,8 +23,8 @@ TAKE_RECORDS = 100
 START_RETRY_SECONDS = 1.0
 REVOKE_SECONDS = 5.0
 FETCH_BYTES = 4 * 1024 * 1024
-FETCH_MIN_BYTES = 32 * 1024
-FETCH_WAIT_MILLISECONDS = 10
+FETCH_MIN_BYTES = 1
+FETCH_WAIT_MILLISECONDS = 500
 """The broker answers once it has this much or this long has passed: an answer per record would cost more than the record."""
 
 

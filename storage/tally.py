@@ -62,7 +62,7 @@ def count(record: VitalsRecord, outcomes: bytearray | None, readings: int) -> Co
         Its counts.
     """
     if outcomes is None:
-        return Counts(sum(part.owner for part in record.parts), 0, 0, readings, 0, 0)
+        return Counts(sum([part.owner for part in record.parts]), 0, 0, readings, 0, 0)
     messages = {STORED: 0, DUPLICATE: 0, QUARANTINED: 0}
     for part in record.parts:
         if part.owner:
@@ -107,7 +107,13 @@ def add_outcomes(deltas: Deltas, outcomes: Iterable[RawOutcome]) -> None:
     """Add ledger records to what changes per device."""
     for outcome in outcomes:
         for one in outcome.devices:
-            row = deltas.setdefault((outcome.hour, one.org, one.device), [0] * len(DEVICE_COUNTS))
-            counts = one.received, one.replayed, one.accepted, one.duplicate, one.quarantined, one.readings
-            for place, number in enumerate(counts):
-                row[place] += number
+            key = outcome.hour, one.org, one.device
+            row = deltas.get(key)
+            if row is None:
+                row = deltas[key] = [0] * len(DEVICE_COUNTS)
+            row[0] += one.received
+            row[1] += one.replayed
+            row[2] += one.accepted
+            row[3] += one.duplicate
+            row[4] += one.quarantined
+            row[5] += one.readings
