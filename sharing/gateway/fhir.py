@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from psycopg import Connection
 
 from catalogue.registry import VITALS
+from runtime.clock import now
 from sharing.fhir.bundle import searchset
 from sharing.fhir.capability import capability_statement
 from sharing.fhir.cursor import ObservationPlace, search_of
@@ -129,7 +130,7 @@ def _logged_page(held: Services, caller: Caller, wanted: ObservationSearch, afte
             reason = "no consent" if vitals else "no such vital"
             _refuse(connection, caller, reason, subject.name, wanted)
             return Page((), (), None)
-        page = readings.page(connection, query, windows)
+        page = readings.page(connection, query, windows, now())
         accesses = list(_accesses(caller, query, windows, page))
         record(connection, accesses)
     if not _still_holds(held, caller, query, page):

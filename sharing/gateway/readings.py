@@ -5,7 +5,7 @@ The consent is applied in the query to each reading, and once more by row-level 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
@@ -21,6 +21,7 @@ from sharing.fhir.cursor import ObservationPlace
 from sharing.fhir.dates import EARLIEST, LATEST, Span
 from sharing.fhir.observation import group, panel_of
 
+FIRST_WIDTHS = (3 * DAY, 30 * DAY)
 _PANEL_NUMBERS = {panel.code: -1 - number for number, panel in enumerate(PANELS)}
 _VITAL_NUMBERS = {vital.code: number for number, vital in enumerate(VITALS)}
 
@@ -140,22 +141,28 @@ def windows(connection: Connection[Any], query: Query) -> list[Window]:
     ]
 
 
-def page(connection: Connection[Any], query: Query, open_windows: Sequence[Window]) -> Page:
+def page(connection: Connection[Any], query: Query, open_windows: Sequence[Window], now: int) -> Page:
     """Read a page.
 
     Args:
         connection: as the gateway, in a transaction that was begun for it.
         query: what to look for.
         open_windows: not empty; they bound the search in time, the query itself asks the consents again.
+        now: the present, microseconds.
     """
-    span = query.span.both(Span(start=min(window.opens_at for window in open_windows)))
-    parameters = _parameters(query, _bounded(span, query), _largest_correction(connection))
+    span = _bounded(query.span.both(Span(start=min(window.opens_at for window in open_windows))), query)
+    largest_correction = _largest_correction(connection)
+    found = Page((), (), None)
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute("SET LOCAL ROLE agora_app_query")
         cursor.execute("SELECT set_config('agora.app', %s, true)", [query.app])
-        rows = cursor.execute(_statement(query), parameters).fetchall()
+        for part in _widening(span, query.newest_first, now):
+            rows = cursor.execute(_statement(query), _parameters(query, part, largest_correction)).fetchall()
+            found = _page(rows, query)
+            if found.last is not None:
+                break
         cursor.execute("SET LOCAL ROLE NONE")
-    return _page(rows, query)
+    return found
 
 
 def still_hold(connection: Connection[Any], query: Query, used: Iterable[tuple[UUID, int]]) -> bool:
@@ -169,6 +176,20 @@ def still_hold(connection: Connection[Any], query: Query, used: Iterable[tuple[U
         if row is None:
             return False
     return True
+
+
+def _widening(span: Span, newest_first: bool, now: int) -> Iterator[Span]:
+    """Look near the beginning of the order first: planning a query over a year of chunks costs more than running it over a few.
+
+    A page that is full within a part is the page of the whole, since the parts begin where the order does.
+    """
+    for width in FIRST_WIDTHS:
+        begins = min(span.end, now + DAY) if newest_first else span.start
+        part = span.both(Span(start=begins - width) if newest_first else Span(end=begins + width))
+        if part == span:
+            break
+        yield part
+    yield span
 
 
 def _largest_correction(connection: Connection[Any]) -> int:
