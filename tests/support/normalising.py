@@ -26,9 +26,7 @@ ORG = "normalising"
 
 def device(name: str, subject: str, *, start: int = 0, version: int = 1) -> DeviceRecord:
     """Make a device that one subject has had since ``start``."""
-    return DeviceRecord(
-        org=ORG, device=name, model="agora-generic", loans=(Loan(start=start, subject=subject),), version=version
-    )
+    return DeviceRecord(org=ORG, device=name, model="agora-generic", loans=(Loan(start=start, subject=subject),), version=version)
 
 
 def payload(time: int, sequence: int, value: float = 72.0) -> bytes:
@@ -69,9 +67,7 @@ class World:
         self._exits.push_async_callback(self._producer.stop)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._exits.aclose()
 
     async def enrol(self, *records: DeviceRecord) -> None:

@@ -19,8 +19,6 @@ from runtime import clock
 from tests.support.normalising import ORG, World, device, message, payload, raw_partition
 
 
-
-
 @pytest.fixture
 async def world(stack: Stack) -> AsyncIterator[World]:
     async with World(stack) as made:
