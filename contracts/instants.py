@@ -55,7 +55,7 @@ def to_text(instant: int) -> str:
     Returns:
         For example ``2026-11-22T10:00:00.250000Z``.
     """
-    return to_datetime(instant).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return to_datetime(instant).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def hour_of(instant: int) -> int:

@@ -11,7 +11,7 @@ import orjson
 
 from contracts.instants import to_text
 from contracts.registry import ConsentRecord
-from sharing.fhir.observation import CONTENT_TYPE
+from sharing.fhir.observation import CONTENT_TYPE, Resource, encode
 from sharing.pseudonyms import AppPseudonyms
 
 Headers = list[tuple[str, bytes]]
@@ -33,18 +33,16 @@ def header(headers: Headers, name: str) -> str:
     return next((value.decode() for key, value in headers if key == name), "")
 
 
-def observation(identifier: str, value: bytes, consent: ConsentRecord, effective_at: int) -> Event:
+def observation(made: Resource, consent: ConsentRecord) -> Event:
     """Wrap an Observation.
 
     Args:
-        identifier: its id, a pseudonym.
-        value: FHIR JSON.
+        made: from ``sharing.fhir.observation.resource``.
         consent: what allows it.
-        effective_at: when it was measured, microseconds.
     """
-    return Event(
-        identifier.encode(), value, _headers(identifier, OBSERVATION_TYPE, effective_at, CONTENT_TYPE) + _consent(consent)
-    )
+    identifier: str = made["id"]
+    headers = _headers(identifier, OBSERVATION_TYPE, made["effectiveDateTime"], CONTENT_TYPE)
+    return Event(identifier.encode(), encode(made), headers + _consent(consent))
 
 
 def withdrawal(consent: ConsentRecord, pseudonyms: AppPseudonyms) -> Event:
@@ -68,17 +66,17 @@ def withdrawal(consent: ConsentRecord, pseudonyms: AppPseudonyms) -> Event:
         "action": "erase",
         "words": "The patient withdrew this consent. Erase what you received under it; nothing more will be delivered.",
     }
-    headers = _headers(identifier, WITHDRAWN_TYPE, consent.withdrawn_at, "application/json") + _consent(consent)
+    headers = _headers(identifier, WITHDRAWN_TYPE, to_text(consent.withdrawn_at), "application/json") + _consent(consent)
     return Event(identifier.encode(), orjson.dumps(value), headers)
 
 
-def _headers(identifier: str, kind: str, at: int, content_type: str) -> Headers:
+def _headers(identifier: str, kind: str, at: str, content_type: str) -> Headers:
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", identifier.encode()),
         ("ce_source", SOURCE.encode()),
         ("ce_type", kind.encode()),
-        ("ce_time", to_text(at).encode()),
+        ("ce_time", at.encode()),
         ("content-type", content_type.encode()),
     ]
 

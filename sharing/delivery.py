@@ -19,7 +19,7 @@ from contracts.registry import ConsentRecord
 from contracts.topics import app_topic
 from sharing import cloud_events, events
 from sharing.access_log import REFUSED, RELEASED, Entry
-from sharing.fhir.observation import encode, resource
+from sharing.fhir.observation import resource
 from sharing.known_apps import KnownApps
 from sharing.lease import Lease
 from sharing.leased_producer import LeasedProducer, PermissionLost
@@ -139,8 +139,7 @@ class Delivery:
             item = items[number]
             decision = decide(item.readings, self._consents.between(item.readings[0].subject, app), now)
             for consent, readings in decision.released:
-                made = resource(readings, pseudonyms)
-                event = cloud_events.observation(made["id"], encode(made), consent, readings[0].effective_at)
+                event = cloud_events.observation(resource(readings, pseudonyms), consent)
                 if filled.batch.append(key=event.key, value=event.value, timestamp=None, headers=event.headers) is None:
                     return filled
                 filled.sent.append(Sent(item, consent, readings))

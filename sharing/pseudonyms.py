@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from contracts.errors import Misconfigured
-from contracts.ids import id_text
 
 MASTER_BYTES = 32
 """Least length of the master secret."""
@@ -89,7 +88,7 @@ class AppPseudonyms:
         return name
 
     def _name(self, what: bytes) -> str:
-        digest = bytearray(hmac.digest(self._key, what, "sha256")[:16])
-        digest[6] = (digest[6] & 0x0F) | 0x80
-        digest[8] = (digest[8] & 0x3F) | 0x80
-        return id_text(bytes(digest))
+        digits = hmac.digest(self._key, what, "sha256")[:16].hex()
+        # Version 8 and the RFC's variant; by hand, since this is done for each reading and app.
+        variant = "89ab"[int(digits[16], 16) & 3]
+        return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

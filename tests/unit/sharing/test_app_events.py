@@ -17,9 +17,11 @@ CONSENT = ConsentRecord(
     revision=2,
 )
 
+SHOWN = {"id": "an-id", "effectiveDateTime": "2026-11-18T11:06:40.000000Z"}
+
 
 def test_a_record_carries_the_required_attributes_of_a_cloud_event_and_its_consent() -> None:
-    event = cloud_events.observation("an-id", b"{}", CONSENT, 1_795_000_000_000_000)
+    event = cloud_events.observation(SHOWN, CONSENT)
     headers = {name: value.decode() for name, value in event.headers}
     assert headers == {
         "ce_specversion": "1.0",
@@ -32,10 +34,11 @@ def test_a_record_carries_the_required_attributes_of_a_cloud_event_and_its_conse
         "ce_consentrevision": "2",
     }
     assert event.key == b"an-id"
+    assert orjson.loads(event.value) == SHOWN
 
 
 def test_attribute_names_are_as_cloud_events_wants_them() -> None:
-    for name, _ in cloud_events.observation("an-id", b"{}", CONSENT, 1).headers:
+    for name, _ in cloud_events.observation(SHOWN, CONSENT).headers:
         assert name == "content-type" or (name.startswith("ce_") and name[3:].isalnum() and name[3:].islower())
 
 
