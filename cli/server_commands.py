@@ -14,6 +14,7 @@ from rich.live import Live
 from cli import server_logs, server_status
 from deploy.local import detached, doctor
 from deploy.local.instance import PROCESSES, SERVERS, Instance
+from deploy.local.problems import Problem
 from deploy.local.state import Phase, glances
 from deploy.local.view import View
 
@@ -56,8 +57,11 @@ def up(
     """
     instance = Instance.of()
     with progress("starting") as tell:
-        detached.up(instance, tell, servers_only=servers_only)
+        now = detached.up(instance, tell, servers_only=servers_only)
     Console(highlight=False).print(server_status.table(View(instance)))
+    failing = [name for name, running in now.processes.items() if not running.alive]
+    if failing:
+        raise Problem(f"these keep ending: {', '.join(failing)}; they are started again", f"./agora logs {failing[0]}")
 
 
 def down(

@@ -67,8 +67,8 @@ def _no_database_cluster() -> Iterator[None]:
 
 
 def _disable(service: str) -> None:
-    tool = ["systemctl", "disable"] if shutil.which("systemctl") else ["deb-systemd-helper", "disable"]
-    subprocess.run([*tool, service], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if shutil.which("systemctl"):
+        subprocess.run(["systemctl", "disable", "--quiet", service], check=False)
 
 
 if __name__ == "__main__":

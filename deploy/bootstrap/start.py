@@ -56,7 +56,7 @@ def _get_ready(arguments: Sequence[str]) -> Path:
 
 
 def _install_packages(packages: list[str]) -> None:
-    by_hand = f"sudo apt-get install --no-install-recommends {' '.join(packages)}"
+    by_hand = f"sudo sh -c 'apt-get update && apt-get install --no-install-recommends {' '.join(packages)}'"
     if not shutil.which("apt-get"):
         words = f"agora: these programs are missing, by the names of Debian's packages: {' '.join(packages)}"
         raise Failed(words, MISSING_PACKAGES_CODE)

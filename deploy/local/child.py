@@ -27,6 +27,7 @@ class Command:
         account: who runs it; the caller if None.
         folder: its working folder.
         stop_signal: what asks it to end in good order.
+        death_signal: what the kernel sends it when we die without having stopped it.
         before: what to do before each start.
         pid_file: where others look for its process id.
     """
@@ -37,6 +38,7 @@ class Command:
     folder: Path
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGTERM
     before: Callable[[], None] | None = None
     pid_file: Path | None = None
 
@@ -81,7 +83,7 @@ def start(command: Command, log: Path) -> subprocess.Popen[bytes]:
 
     Must be called from a thread that lives as long as the process shall: the kernel watches the thread, not the process.
     """
-    prefix = [_setpriv(), "--pdeathsig", command.stop_signal.name.removeprefix("SIG")]
+    prefix = [_setpriv(), "--pdeathsig", command.death_signal.name.removeprefix("SIG")]
     if command.account and command.account.uid != os.geteuid():
         prefix += ["--reuid", str(command.account.uid), "--regid", str(command.account.gid), "--clear-groups"]
     if command.before:

@@ -10,7 +10,7 @@ import sys
 from deploy.local import state
 from deploy.local.accounts import remove_instance
 from deploy.local.child import last_lines
-from deploy.local.instance import CHECKOUT, Instance
+from deploy.local.instance import CHECKOUT, PROCESSES, Instance
 from deploy.local.preparation import get_software
 from deploy.local.problems import Problem
 from deploy.local.software import Progress
@@ -40,7 +40,10 @@ def up(instance: Instance, progress: Progress, *, servers_only: bool = False) ->
     if not state.is_locked(instance):
         get_software(instance, progress)  # here, where the caller sees it and it can be interrupted
         _launch(instance, servers_only)
-    return _follow(instance, progress)
+    now = _follow(instance, progress)
+    if not servers_only and not set(PROCESSES) & set(now.processes):
+        raise Problem("only the servers run here", "./agora down, then ./agora up")
+    return now
 
 
 def _launch(instance: Instance, servers_only: bool) -> None:

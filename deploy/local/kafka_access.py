@@ -51,6 +51,12 @@ def provision(client: AdminClient, passwords: Mapping[str, str]) -> None:
     make_topics(client, TOPICS)
     make_users(client, {name: password for name, password in passwords.items() if name in tuple(Principal)})
     make_rights(client)
+    _wake_coordinator(client)
+
+
+def _wake_coordinator(client: AdminClient) -> None:
+    """Have the broker make its topic of consumer offsets now, rather than when the first consumers wait for it."""
+    _settle(client.describe_consumer_groups([f"{GROUP_PREFIX}{Principal.STORE.value}"], request_timeout=TIMEOUT_SECONDS))
 
 
 def settings_of(topic: Topic) -> dict[str, str]:

@@ -50,7 +50,9 @@ class Postgres:
     def command(self) -> Command:
         """Give the command that runs the server; SIGINT ends it without waiting for its clients."""
         arguments = [str(self._software.postgres_programs / "postgres"), "-c", f"config_file={self._config / 'postgresql.conf'}"]
-        return Command("postgres", arguments, _environment(), self._data, self._account, signal.SIGINT, self._clear_stale_lock)
+        return Command(
+            "postgres", arguments, _environment(), self._data, self._account, signal.SIGINT, signal.SIGINT, self._clear_stale_lock
+        )
 
     def _initialise(self, credentials: Credentials) -> None:
         shutil.rmtree(self._data, ignore_errors=True)

@@ -20,7 +20,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import IO, Self
 
-from deploy.local import environment, mosquitto, state
+from deploy.local import environment as settings_files
+from deploy.local import mosquitto, state
 from deploy.local.child import Command, Identity
 from deploy.local.children import Children
 from deploy.local.instance import CHECKOUT, PROCESSES, SERVERS, Instance
@@ -112,7 +113,9 @@ class Stack(View):
             raise Problem(f"there is no process {name!r}", f"There are: {', '.join(PROCESSES)}.")
         self._take()
         arguments = [sys.executable, "-m", "cli", name]
-        self._children.start(Command(alias or name, arguments, self.env(name) | dict(extra_env or {}), CHECKOUT))
+        environment = self.env(name) | dict(extra_env or {})
+        # Made to survive being killed at any moment; a drain could hang when the servers go down in the same moment.
+        self._children.start(Command(alias or name, arguments, environment, CHECKOUT, death_signal=signal.SIGKILL))
         if wait:
             self.wait_process(name)
 
@@ -181,7 +184,7 @@ class Stack(View):
     def _provision(self, prepared: Prepared) -> None:
         self._await("postgres")
         self._step("database: schema and roles")
-        versions = provision_database(self.settings(environment.OWNER), prepared.secrets)
+        versions = provision_database(self.settings(settings_files.OWNER), prepared.secrets)
         self._await("mosquitto")
         self._await("kafka")
         self._step("Kafka: topics, users and rights")
