@@ -56,5 +56,7 @@ async def connect(settings: DatabaseSettings, options: str = SESSION) -> psycopg
     Raises:
         Unavailable: it does not answer.
     """
-    with translated():
+    try:
         return await psycopg.AsyncConnection.connect(settings.conninfo(), autocommit=True, options=options)
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"the database at {settings.host}:{settings.port} does not answer ({type(error).__name__})") from None
