@@ -86,7 +86,7 @@ BROKER_MISSED = Event(
 ACCOUNTS_MISSED = Event(
     name="keeper.service_accounts_missed",
     level="error",
-    help="The file of the services' accounts (AGORA_KEEPER_SERVICE_ACCOUNTS_FILE) cannot be read; the password file stays as it is.",
+    help="The file of the services' accounts (AGORA_KEEPER_SERVICE_ACCOUNTS_FILE) cannot be read; nothing is written.",
     counter="agora_keeper_service_accounts_misses_total",
 )
 APP_PROVISIONED = Event(
@@ -140,5 +140,5 @@ OUTBOX_PENDING = gauge("agora_keeper_outbox_pending", "Registry records not conf
 HEARTBEAT_AS_OF = gauge(
     "agora_keeper_heartbeat_as_of_seconds", "Instant (Unix time) up to which the registry topics are complete."
 )
-HOLES_OPEN = gauge("agora_keeper_ledger_holes", "Raw records without a ledger row although later ones have one.")
+HOLES_OPEN = gauge("agora_keeper_ledger_holes_open", "Raw records without a ledger row although later ones have one.")
 DEVICES_ACCEPTED = gauge("agora_keeper_devices_accepted", "Devices in the broker's password file.")
