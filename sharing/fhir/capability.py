@@ -11,7 +11,6 @@ from runtime.version import VERSION
 FHIR_VERSION = "4.0.1"
 DESCRIPTION = "Vital signs of consenting people, under pseudonyms; not for clinical decisions"
 DEFINITIONS = "http://hl7.org/fhir/SearchParameter"
-_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 
 
 def capability_statement(base: str, token_address: str, started_at: int) -> dict[str, Any]:
@@ -38,9 +37,10 @@ def capability_statement(base: str, token_address: str, started_at: int) -> dict
 def _security(token_address: str) -> dict[str, Any]:
     service = {"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}
     return {
-        "extension": [{"url": _OAUTH_URIS, "extension": [{"url": "token", "valueUri": token_address}]}],
         "service": [{"coding": [service]}],
-        "description": "OAuth 2 client credentials (SMART backend services). Consent is checked on each record of each answer.",
+        # SMART's extension for the address is not used: its profile demands an authorize endpoint, which there is none of.
+        "description": f"OAuth 2 client credentials (SMART backend services), tokens at {token_address}; see"
+        " .well-known/smart-configuration. Consent is checked on each record of each answer.",
     }
 
 

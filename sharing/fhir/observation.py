@@ -127,7 +127,7 @@ def resource(readings: Sequence[Observation], pseudonyms: AppPseudonyms) -> Reso
     made: Resource = {
         "resourceType": "Observation",
         "id": pseudonyms.reading(identity(readings)),
-        "meta": _meta(panel.profile if panel else BY_CODE[first.vital].profile, quality),
+        **_meta(panel.profile if panel else BY_CODE[first.vital].profile, quality),
         "status": "final",
         "category": _CATEGORY,
         "code": _panel_code(panel.code) if panel else _code(first.vital),
@@ -181,7 +181,7 @@ def _meta(profile: str, quality: int) -> Resource:
     ]
     if tags:
         meta["tag"] = tags
-    return meta
+    return {"meta": meta} if meta else {}  # FHIR has no empty objects
 
 
 @cache

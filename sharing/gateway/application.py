@@ -59,5 +59,3 @@ def _on_unavailable(request: Request, _error: Exception) -> Response:
 def _on_unexpected(request: Request, _error: Exception) -> Response:
     words = "an error of ours; the request id helps to find it"
     return render(request.url.path, Refusal(500, words, error="server_error"))
-
-

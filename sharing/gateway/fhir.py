@@ -207,4 +207,3 @@ def _documented() -> dict[str, Any]:
             for name, text in words.items()
         ]
     }
-

@@ -90,9 +90,7 @@ def _search(held: Services, caller: Caller, wanted: PatientSearch) -> dict[str, 
     return searchset(held.fhir_base, [patient(pseudonym) for pseudonym in shown], self_link, next_link)
 
 
-def _named(
-    held: Services, connection: Connection[Any], caller: Caller, wanted: PatientSearch
-) -> dict[str, Consenting]:
+def _named(held: Services, connection: Connection[Any], caller: Caller, wanted: PatientSearch) -> dict[str, Consenting]:
     """Give who may be seen, by pseudonym: all, or those of the ids asked for."""
     pseudonyms = held.directory.pseudonyms(caller.app)
     if wanted.identifiers is None:

@@ -86,9 +86,7 @@ class TokenDesk:
         app = await to_thread.run_sync(_find, held, given.client_id)
         if waiting:
             await self._refuse(held, app, "too many failures", request)
-            raise Refusal(
-                429, "too many failed attempts: wait", error="slow_down", headers={"Retry-After": str(waiting)}
-            )
+            raise Refusal(429, "too many failed attempts: wait", error="slow_down", headers={"Retry-After": str(waiting)})
         kept = app.secret_hash if app is not None else self._nobody
         matches = await to_thread.run_sync(secret_matches, given.secret, kept, limiter=self._hashing)
         if app is None or not matches or not app.active:

@@ -24,6 +24,13 @@ NOON = 1_795_348_800 * SECOND
 """2026-11-22T12:00:00Z."""
 SECRET = "a secret of the tests, long enough"
 SECRET_HASH = hash_secret(SECRET)
+INSERT_READING = """
+INSERT INTO observations (device_time, effective_at, received_at, sequence, value, device_key, subject_key, quality,
+                          vital_key, site_key, profile)
+SELECT %(at)s, %(at)s, %(at)s, %(sequence)s, %(value)s, d.device_key, s.subject_key, 0, v.vital_key, t.site_key, 1
+FROM devices d, subjects s, vitals v, sites t
+WHERE d.org = %(org)s AND d.name = %(device)s AND s.name = %(subject)s AND v.code = %(vital)s AND t.name = %(site)s
+"""
 
 
 @dataclass
@@ -78,10 +85,10 @@ class World:
         )
         return name
 
-    def consent(self, subject: str, app: str, *vitals: str, history_from: int | None = 0, ends_at: int | None = None) -> ConsentRecord:
-        grant = Grant(
-            subject=subject, app=app, vitals=vitals, purpose="to test", history_from=history_from, ends_at=ends_at
-        )
+    def consent(
+        self, subject: str, app: str, *vitals: str, history_from: int | None = 0, ends_at: int | None = None
+    ) -> ConsentRecord:
+        grant = Grant(subject=subject, app=app, vitals=vitals, purpose="to test", history_from=history_from, ends_at=ends_at)
         return consents.grant(self.owner, grant, "test")
 
     def withdraw(self, consent: ConsentRecord) -> None:
@@ -91,16 +98,17 @@ class World:
         self, subject: str, device: str, vital: str, value: float, at: int = NOON, sequence: int = 0, site: str = ""
     ) -> None:
         self.owner.execute("INSERT INTO sites (name) VALUES (%s) ON CONFLICT DO NOTHING", [site])
-        self.owner.execute(
-            "INSERT INTO observations (device_time, effective_at, received_at, sequence, value, device_key, subject_key, quality,"
-            " vital_key, site_key, profile) SELECT %(at)s, %(at)s, %(at)s, %(sequence)s, %(value)s, d.device_key, s.subject_key, 0,"
-            " v.vital_key, t.site_key, 1 FROM devices d, subjects s, vitals v, sites t"
-            " WHERE d.org = %(org)s AND d.name = %(device)s AND s.name = %(subject)s AND v.code = %(vital)s AND t.name = %(site)s",
-            {
-                "at": to_datetime(at), "sequence": sequence, "value": value, "org": self.org, "device": device, "subject": subject,
-                "vital": BY_CODE[vital].code, "site": site,
-            },
-        )  # fmt: skip
+        values = {
+            "at": to_datetime(at),
+            "sequence": sequence,
+            "value": value,
+            "org": self.org,
+            "device": device,
+            "subject": subject,
+            "vital": BY_CODE[vital].code,
+            "site": site,
+        }
+        self.owner.execute(INSERT_READING, values)
 
     def pseudonym(self, app: str, subject: str) -> str:
         master = master_of(self.stack.settings("gateway")["AGORA_PSEUDONYM_MASTER"])
