@@ -42,7 +42,7 @@ class Traffic(Protocol):
         """Take note that the session is gone."""
 
 
-class _Paho(Client):
+class PahoOnLink(Client):
     """paho's client with our connection in place of its socket; ``_create_socket`` is where it makes its own."""
 
     control: ControlSocket
@@ -73,8 +73,8 @@ class Session:
         self._receive_maximum = RECEIVE_MAXIMUM_DEFAULT
         self._said = ""
 
-    def _make_client(self) -> _Paho:
-        client = _Paho(
+    def _make_client(self) -> PahoOnLink:
+        client = PahoOnLink(
             CallbackAPIVersion.VERSION2, client_id=self._settings.client_id, protocol=MQTTv5, reconnect_on_failure=False
         )
         client.username_pw_set(self._mqtt.username, self._mqtt.password.get_secret_value())

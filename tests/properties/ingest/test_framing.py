@@ -1,6 +1,6 @@
 """Whatever comes, in whatever order Kafka confirms it: nothing is lost, order is kept, bounds hold."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -87,6 +87,7 @@ class Bridging(RuleBasedStateMachine):
 
 
 TestBridging = Bridging.TestCase
+TestBridging.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 
 @given(

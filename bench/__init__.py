@@ -1,0 +1,1 @@
+"""Measuring the platform, and its peers beside it."""
