@@ -206,6 +206,8 @@ class Writer:
 
 
 def _with_ends(batch: Batch) -> Iterable[tuple[batches.VitalsRecord, int]]:
+    if not batch.vitals:  # ledger rows, quarantine or alerts come alone, too
+        return []
     starts = [record.start for record in batch.vitals[1:]]
     return zip(batch.vitals, [*starts, len(batch.observations)], strict=True)
 
