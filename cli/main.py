@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import typer
 from rich.console import Console
 
+from cli.operator import adopt_settings
 from contracts.errors import AgoraError, Misconfigured
 
 COMMAND_MODULES = (
@@ -21,8 +22,17 @@ COMMAND_MODULES = (
     "cli.simulate_commands",
     "cli.processes",
     "cli.test_commands",
+    "cli.docs_commands",
 )
 """Each gives ``register(app)``. In the order of ``agora --help``."""
+
+
+def _before(context: typer.Context) -> None:
+    """Agora: home medical devices, patients and telemedicine companies on one stream.
+
+    Start with ./agora demo. Not for clinical decisions.
+    """
+    adopt_settings(context.invoked_subcommand)
 
 
 def build() -> typer.Typer:
@@ -33,9 +43,8 @@ def build() -> typer.Typer:
         add_completion=False,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
-        help="Agora: home medical devices, patients and telemedicine companies on one stream. Start with `./agora demo`. "
-        "Not for clinical decisions.",
     )
+    app.callback()(_before)
     for name in COMMAND_MODULES:
         if find_spec(name) is None:
             continue

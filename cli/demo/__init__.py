@@ -1,0 +1,1 @@
+"""``agora demo``: recorded and synthetic patients at home, two companies' apps, and everything that must hold."""
