@@ -11,6 +11,9 @@ NAME = re.compile(r"[a-z0-9-]{1,64}\Z")
 
 _MURMUR_SEED = 0x9747B28C
 _MASK = 0xFFFFFFFF
+_UUID_FREE = ~(0xF << 76 | 0x3 << 62)
+"""The bits of a UUID that are neither version nor variant."""
+_UUID_VERSION_8 = 0x8 << 76 | 0x2 << 62
 
 
 def is_name(text: str) -> bool:
@@ -96,10 +99,8 @@ def observation_id(org: str, device: str, vital: str, site: str, device_time: in
         16 bytes of a UUID version 8 (RFC 9562, section 5.8: custom, here BLAKE2b of the tuple).
     """
     text = f"{org}\x1f{device}\x1f{vital}\x1f{site}\x1f{device_time}\x1f{sequence}"
-    digest = bytearray(blake2b(text.encode(), digest_size=16).digest())
-    digest[6] = (digest[6] & 0x0F) | 0x80
-    digest[8] = (digest[8] & 0x3F) | 0x80
-    return bytes(digest)
+    number = int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "big")
+    return (number & _UUID_FREE | _UUID_VERSION_8).to_bytes(16, "big")
 
 
 def id_text(identifier: bytes) -> str:

@@ -40,6 +40,7 @@ class Route(NamedTuple):
     """What is known of an MQTT topic.
 
     Attributes:
+        key: ``<org>/<device>``, only ``/`` where the topic could not be read.
         org: organisation, empty where the topic could not be read.
         device: device, likewise.
         stream: last level of the topic.
@@ -51,6 +52,7 @@ class Route(NamedTuple):
         late_after: microseconds after which a reading counts as late.
     """
 
+    key: str
     org: str
     device: str
     stream: str
@@ -90,7 +92,7 @@ class Directory:
                 self._routes.clear()
                 self._topics.clear()
             known = self._routes[topic] = self._make(topic)
-            self._topics.setdefault(device_key(known.org, known.device), []).append(topic)
+            self._topics.setdefault(known.key, []).append(topic)
         return known
 
     def forget(self, key: str) -> None:
@@ -106,8 +108,9 @@ class Directory:
         try:
             parts = parse_up(topic)
         except Rejected as refusal:
-            return Route("", "", "", code=refusal.code, words=refusal.words)
-        record = self._find(device_key(parts.org, parts.device))
+            return Route("/", "", "", "", code=refusal.code, words=refusal.words)
+        key = device_key(parts.org, parts.device)
+        record = self._find(key)
         if record is None:
             return _closed(parts, Code.DEVICE_UNKNOWN)
         if record.retired:
@@ -120,6 +123,7 @@ class Directory:
             declared = ", ".join(model.streams)
             return _closed(parts, Code.STREAM_UNKNOWN, f"the model '{model.name}' declares the streams {declared}")
         return Route(
+            key,
             *parts,
             decode=decode,
             loans=tuple(
@@ -131,7 +135,7 @@ class Directory:
 
 
 def _closed(parts: UpTopic, code: Code, words: str = "") -> Route:
-    return Route(*parts, code=code, words=words or EXPLANATIONS[code][0])
+    return Route(device_key(parts.org, parts.device), *parts, code=code, words=words or EXPLANATIONS[code][0])
 
 
 def _end(end: int | None) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from catalogue.formats.decoded import Reading
 from catalogue.registry import BY_CODE, PANEL_BY_CODE, VITALS
-from catalogue.units import DECIMALS, conversion_for
+from catalogue.units import conversion_for
 from contracts.errors import Code, Rejected
 
 
@@ -17,7 +17,7 @@ class Judgement(NamedTuple):
         vital: canonical LOINC code.
         unit: canonical UCUM unit.
         same: True where no conversion is needed.
-        scale: ``canonical = scale * sent + offset``.
+        scale: ``canonical = scale * sent + offset``, rounded to ``catalogue.units.DECIMALS``.
         offset: likewise.
         low: lowest plausible value, canonical unit.
         high: highest plausible value.
@@ -30,16 +30,6 @@ class Judgement(NamedTuple):
     offset: float
     low: float
     high: float
-
-    def convert(self, value: float) -> float:
-        """Convert a sent value to the canonical unit, rounded so that a resend is equal bit for bit.
-
-        Returns:
-            The value; infinite where it overflows.
-        """
-        if self.same:
-            return value if value.is_integer() else round(value, DECIMALS)
-        return round(self.scale * value + self.offset, DECIMALS)
 
 
 _known: dict[tuple[str, str, str], Judgement] = {}

@@ -30,27 +30,28 @@ class Recent:
             limit: readings remembered per device.
         """
         self._limit = limit
-        self._devices: dict[tuple[str, str], dict[bytes, tuple[float, Place]]] = {}
+        self._devices: dict[str, dict[bytes, tuple[float, Place]]] = {}
 
-    def known(self, observations: Sequence[Observation], place: Place) -> bool:
+    def known(self, device: str, observations: Sequence[Observation], place: Place) -> bool:
         """Tell whether another message brought all of these already, with the same values; remember them if not.
 
         Args:
+            device: ``<org>/<device>``.
             observations: of one message.
             place: where the message stands.
 
         Returns:
             True for a duplicate.
         """
-        first = observations[0]
-        device = (first.org, first.device)
         seen = self._devices.get(device)
         if seen is None:
             seen = self._devices[device] = {}
-        elif first.id in seen and _all_known(seen, observations, place):
+        elif observations[0].id in seen and _all_known(seen, observations, place):
             return True
         for observation in observations:
-            seen.setdefault(observation.id, (observation.value, place))
+            identifier = observation.id
+            if identifier not in seen:
+                seen[identifier] = (observation.value, place)
         while len(seen) > self._limit:
             del seen[next(iter(seen))]
         return False

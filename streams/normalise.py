@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import Any
 
 from catalogue.formats.decoded import Decoded, Reading
+from catalogue.units import DECIMALS
 from contracts.down import DeviceError, DownRecord, correlation_text
 from contracts.errors import EXPLANATIONS, Code, Rejected, Stage
 from contracts.frames import Coordinates, RawMessage
@@ -20,8 +22,8 @@ from contracts.mqtt import ERRORS
 from contracts.observation import Observation, Quality
 from contracts.outcomes import DeviceOutcome, RawOutcome
 from contracts.quarantine import QuarantinedMessage
-from streams.directory import Directory, Route
-from streams.judging import judge
+from streams.directory import Directory, Loan, Route
+from streams.judging import Judgement, judge
 from streams.memory import Recent, Warnings
 
 OLDEST = 400 * DAY
@@ -62,13 +64,8 @@ class Result:
     failures: list[str] = field(default_factory=list)
 
 
-class _Counts:
-    """Counts of one device within one raw record."""
-
-    __slots__ = ("accepted", "duplicate", "quarantined", "readings", "received", "replayed")
-
-    def __init__(self) -> None:
-        self.received = self.replayed = self.accepted = self.duplicate = self.quarantined = self.readings = 0
+# Places of the counts in a row of the ledger, in the order of ``DeviceOutcome``.
+RECEIVED, REPLAYED, ACCEPTED, DUPLICATE, QUARANTINED, READINGS = range(2, 8)
 
 
 def normalise(
@@ -121,7 +118,7 @@ def refuse_record(value: bytes, count: int, source: Coordinates, now: int, softw
 class _Pass:
     """One pass over one raw record."""
 
-    __slots__ = ("_counts", "_directory", "_now", "_recent", "_result", "_software", "_source", "_source_text", "_warnings")
+    __slots__ = ("_directory", "_now", "_recent", "_result", "_rows", "_software", "_source", "_source_text", "_warnings")
 
     def __init__(
         self, source: Coordinates, directory: Directory, recent: Recent, warnings: Warnings, now: int, software: str
@@ -133,63 +130,58 @@ class _Pass:
         self._warnings = warnings
         self._now = now
         self._software = software
-        self._counts: dict[tuple[str, str], _Counts] = {}
+        self._rows: dict[str, list[Any]] = {}
         self._result = Result(RawOutcome(source.partition, source.offset, 0, []))
 
     def run(self, messages: Sequence[RawMessage]) -> Result:
         for index, message in enumerate(messages):
             self._one(index, message)
         hour = hour_of(messages[0].received_at if messages else self._now)
-        rows = [
-            DeviceOutcome(org, device, one.received, one.replayed, one.accepted, one.duplicate, one.quarantined, one.readings)
-            for (org, device), one in self._counts.items()
-        ]
+        rows = [DeviceOutcome(*row) for row in self._rows.values()]
         self._result.outcome = RawOutcome(self._source.partition, self._source.offset, hour, rows)
         return self._result
 
     def _one(self, index: int, message: RawMessage) -> None:
         route = self._directory.route(message.topic)
-        key = (route.org, route.device)
-        counts = self._counts.get(key)
-        if counts is None:
-            counts = self._counts[key] = _Counts()
-        if message.replay_of is None:
-            counts.received += 1
-        else:
-            counts.replayed += 1
+        row = self._rows.get(route.key)
+        if row is None:
+            row = self._rows[route.key] = [route.org, route.device, 0, 0, 0, 0, 0, 0]
+        row[RECEIVED if message.replay_of is None else REPLAYED] += 1
         if route.decode is None:
-            counts.quarantined += 1
+            row[QUARANTINED] += 1
             self._refuse(index, message, route, route.code, route.words)
             return
         try:
             decoded = route.decode(message.payload)
-            taken = _observe(route, message, decoded, index)
-            duplicate = self._recent.known([observation for _, observation in taken], (self._source.offset, index))
+            taken = _Taken()
+            _observe(route, message, decoded, index, taken)
+            duplicate = self._recent.known(route.key, taken.observations, (self._source.offset, index))
         except Rejected as refusal:
-            counts.quarantined += 1
+            row[QUARANTINED] += 1
             self._refuse(index, message, route, refusal.code, refusal.words, refusal.field)
             return
         except Exception as error:  # a fault of ours in one message must not stop its neighbours
-            counts.quarantined += 1
+            row[QUARANTINED] += 1
             self._result.failures.append(type(error).__name__)
             self._refuse(index, message, route, Code.INTERNAL, EXPLANATIONS[Code.INTERNAL][0])
             return
         if decoded.warnings:
             self._warn(message, route, decoded)
         if duplicate:
-            counts.duplicate += 1
-            return
-        counts.accepted += 1
-        counts.readings += len(taken)
+            row[DUPLICATE] += 1
+        else:
+            row[ACCEPTED] += 1
+            row[READINGS] += len(taken.observations)
+            self._keep(taken)
+
+    def _keep(self, taken: _Taken) -> None:
         vitals, owned = self._result.vitals, self._result.owned
-        owner = taken[0][0]
-        owned[owner] = owned.get(owner, 0) + 1
-        for partition, observation in taken:
-            found = vitals.get(partition)
-            if found is None:
-                vitals[partition] = [observation]
-            else:
-                found.append(observation)
+        owned[taken.owner] = owned.get(taken.owner, 0) + 1
+        if taken.partitions is None:
+            vitals.setdefault(taken.owner, []).extend(taken.observations)
+            return
+        for partition, observation in zip(taken.partitions, taken.observations, strict=True):
+            vitals.setdefault(partition, []).append(observation)
 
     def _refuse(self, index: int, message: RawMessage, route: Route, code: Code, words: str, path: str = "") -> None:
         self._result.quarantined.append(
@@ -235,36 +227,56 @@ class _Pass:
         self._result.down.append(DownRecord(route.org, route.device, ERRORS, told))
 
 
-def _observe(route: Route, message: RawMessage, decoded: Decoded, index: int) -> list[tuple[int, Observation]]:
-    """Take the readings of one message, each with the partition of its subject.
+class _Taken:
+    """The observations of one message.
+
+    Attributes:
+        observations: in the order of its readings.
+        owner: partition of the first one's subject, whose record accounts for the message.
+        partitions: of each, where they differ; else None.
+    """
+
+    __slots__ = ("observations", "owner", "partitions")
+
+    def __init__(self) -> None:
+        self.observations: list[Observation] = []
+        self.owner = -1
+        self.partitions: list[int] | None = None
+
+    def place(self, partition: int) -> None:
+        """Say where the readings from now on belong."""
+        if self.owner < 0:
+            self.owner = partition
+        elif partition != self.owner and self.partitions is None:
+            self.partitions = [self.owner] * len(self.observations)
+
+
+def _observe(route: Route, message: RawMessage, decoded: Decoded, index: int, taken: _Taken) -> None:
+    """Take the readings of one message.
 
     Raises:
         Rejected: when one cannot be taken.
     """
-    org, device, received_at = route.org, route.device, message.received_at
+    org, device, received_at, observations = route.org, route.device, message.received_at, taken.observations
     common = TEST_DATA if decoded.test else 0
-    taken: list[tuple[int, Observation]] = []
     components: set[tuple[int, str]] = set()
     time: int | None = None
-    effective_at = timing = partition = owner = 0
+    effective_at = timing = partition = 0
     subject = ""
     for reading in decoded.readings:
         judgement = judge(reading)
-        value = judgement.convert(reading.value)
-        if not isfinite(value):
-            raise Rejected(Code.VALUE_NOT_FINITE, field=f"{reading.path}.value")
+        vital, unit, same, _, _, low, high = judgement
+        value = reading.value if same else _converted(judgement, reading)
         if reading.panel:
-            component = (reading.position, judgement.vital)
-            if component in components:
-                raise Rejected(Code.PANEL_INVALID, "the panel holds this component twice", f"{reading.path}.code")
-            components.add(component)
+            _refuse_twice(components, reading, vital)
         if reading.time != time:
             time = reading.time
             effective_at, timing = _timing(route, reading, received_at)
-            subject, partition = _subject(route, effective_at, reading)
-            if not taken:
-                owner = partition
-        quality = common | timing
+            subject, partition = _subject(route.loans, effective_at, reading)
+            taken.place(partition)
+        if taken.partitions is not None:
+            taken.partitions.append(partition)
+        quality = common | timing if low <= value <= high else common | timing | IMPLAUSIBLE
         if reading.estimated:
             quality |= ESTIMATED
         sequence = reading.sequence
@@ -272,15 +284,28 @@ def _observe(route: Route, message: RawMessage, decoded: Decoded, index: int) ->
             sequence = reading.position
         else:
             quality |= SEQUENCED
-        if not judgement.low <= value <= judgement.high:
-            quality |= IMPLAUSIBLE
-        identifier = observation_id(org, device, judgement.vital, reading.site, time, sequence)
-        observation = Observation(
-            identifier, org, device, subject, judgement.vital, reading.site, value, judgement.unit, time, effective_at,
-            received_at, sequence, quality, index, partition == owner, reading.panel,
+        site = reading.site
+        observations.append(
+            Observation(
+                observation_id(org, device, vital, site, time, sequence), org, device, subject, vital, site, value, unit, time,
+                effective_at, received_at, sequence, quality, index, partition == taken.owner, reading.panel,
+            )
         )  # fmt: skip
-        taken.append((partition, observation))
-    return taken
+
+
+def _converted(judgement: Judgement, reading: Reading) -> float:
+    """Convert to the canonical unit, rounded so that a resend is equal bit for bit."""
+    value = round(judgement.scale * reading.value + judgement.offset, DECIMALS)
+    if not isfinite(value):
+        raise Rejected(Code.VALUE_NOT_FINITE, field=f"{reading.path}.value")
+    return value
+
+
+def _refuse_twice(components: set[tuple[int, str]], reading: Reading, vital: str) -> None:
+    component = (reading.position, vital)
+    if component in components:
+        raise Rejected(Code.PANEL_INVALID, "the panel holds this component twice", f"{reading.path}.code")
+    components.add(component)
 
 
 def _timing(route: Route, reading: Reading, received_at: int) -> tuple[int, int]:
@@ -301,10 +326,17 @@ def _timing(route: Route, reading: Reading, received_at: int) -> tuple[int, int]
     return effective_at, quality
 
 
-def _subject(route: Route, effective_at: int, reading: Reading) -> tuple[str, int]:
+def _subject(loans: tuple[Loan, ...], effective_at: int, reading: Reading) -> tuple[str, int]:
     """Find who had the device then: exactly one, never a guess (design section 5, 8)."""
-    found = [loan for loan in route.loans if loan.start <= effective_at < loan.end]
-    if len(found) != 1:
-        who = "no subject" if not found else "more than one subject"
-        raise Rejected(Code.UNASSIGNED, f"{who} had the device on loan at the reading's time", f"{reading.path}.time")
-    return found[0].subject, found[0].partition
+    found: Loan | None = None
+    for loan in loans:
+        if loan.start <= effective_at < loan.end:
+            if found is not None:
+                found = None
+                break
+            found = loan
+    if found is None:
+        raise Rejected(
+            Code.UNASSIGNED, "no subject, or more than one, had the device on loan at the reading's time", f"{reading.path}.time"
+        )
+    return found.subject, found.partition

@@ -7,8 +7,8 @@ The hot path decodes strictly into slotted structs. Whatever it refuses, and wha
 from __future__ import annotations
 
 from datetime import datetime
-from functools import lru_cache
-from typing import Annotated, Any, cast
+from operator import attrgetter
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -90,29 +90,12 @@ def decode(payload: bytes) -> Decoded:
         message = _decoder.decode(payload)
     except _REFUSED:
         return _carefully(payload)
-    gatherer = _Gatherer(message)
-    decoded = gatherer.gather(())
+    decoded, quotes = gather(message, ())
     # JSON decoders keep the last of repeated keys. A repeated key brings two more quotation marks than the fields seen have, and
     # nothing can take marks away, so an equal number proves that there is none; any other is looked at closely.
-    if payload.count(b'"') != gatherer.quotes:
+    if payload.count(b'"') != quotes:
         return _carefully(payload)
     return decoded
-
-
-def gather(message: Message, warnings: tuple[Warned, ...]) -> Decoded:
-    """Turn a decoded message into neutral readings.
-
-    Args:
-        message: decoded.
-        warnings: what was left aside before.
-
-    Returns:
-        The readings.
-
-    Raises:
-        Rejected: when fields do not go together, a time is missing, or there is no reading.
-    """
-    return _Gatherer(message).gather(warnings)
 
 
 def _carefully(payload: bytes) -> Decoded:
@@ -121,107 +104,118 @@ def _carefully(payload: bytes) -> Decoded:
     return decode_carefully(payload)
 
 
-@lru_cache(maxsize=4096)
+PATHS = 256
+_PATHS = tuple(f"$.readings[{position}]" for position in range(PATHS))
+
+
 def path_of(position: int, component: int = -1) -> str:
     """Give the JSON path of a reading, or of a component of it."""
-    path = f"$.readings[{position}]"
+    path = _PATHS[position] if position < PATHS else f"$.readings[{position}]"
     return path if component < 0 else f"{path}.components[{component}]"
 
 
-def _instant(moment: datetime) -> int:
-    return (moment - EPOCH) // MICROSECOND
+def gather(message: Message, warnings: tuple[Warned, ...]) -> tuple[Decoded, int]:
+    """Turn a decoded message into neutral readings.
+
+    Args:
+        message: decoded.
+        warnings: what was left aside before.
+
+    Returns:
+        The message, and how many quotation marks the fields seen must have had in the payload.
+
+    Raises:
+        Rejected: when fields do not go together, a time is missing, or there is no reading.
+    """
+    quotes, time, sequence, message_id = 0, None, None, None
+    if message.time is not UNSET:
+        time = (message.time - EPOCH) // MICROSECOND
+        quotes = 4
+    if message.sequence is not UNSET:
+        sequence = message.sequence
+        quotes += 2
+    if message.message_id is not UNSET:
+        message_id = message.message_id
+        quotes += 4
+    if message.test is not UNSET:
+        quotes += 2
+    readings: list[Reading] = []
+    if message.readings is not UNSET:
+        _refuse_mixed(message)
+        quotes += 2
+        for position, form in enumerate(message.readings):
+            quotes += _gather_one(form, position, path_of(position), time, sequence, readings)
+    else:
+        quotes += _gather_one(_short_form(message), 0, "$", time, sequence, readings)
+    if not readings:
+        raise Rejected(Code.PAYLOAD_EMPTY, field="$.readings")
+    return Decoded(message_id, message.test is True, readings, warnings), quotes
 
 
-class _Gatherer:
-    """Collects readings and counts the quotation marks that the fields seen must have had in the payload."""
+_SHORT_FORM = attrgetter("code", "value", "unit", "components", "site", "estimated")
+_NOTHING = (UNSET,) * 6
 
-    __slots__ = ("message", "quotes", "readings", "sequence", "time")
 
-    def __init__(self, message: Message) -> None:
-        self.message = message
-        self.readings: list[Reading] = []
-        self.quotes = 0
-        self.time: int | None = None if message.time is UNSET else _instant(message.time)
-        self.sequence: int | None = None if message.sequence is UNSET else message.sequence
+def _refuse_mixed(message: Message) -> None:
+    sent = _SHORT_FORM(message)
+    if sent == _NOTHING:
+        return
+    for name, value in zip(("code", "value", "unit", "components", "site", "estimated"), sent, strict=True):
+        if value is not UNSET:
+            raise Rejected(Code.PAYLOAD_INVALID, f"'{name}' stands beside 'readings': send one or the other", f"$.{name}")
 
-    def gather(self, warnings: tuple[Warned, ...]) -> Decoded:
-        message = self.message
-        quotes = 4 if message.time is not UNSET else 0
-        if message.sequence is not UNSET:
-            quotes += 2
-        if message.message_id is not UNSET:
-            quotes += 4
-        if message.test is not UNSET:
-            quotes += 2
-        self.quotes = quotes
-        if message.readings is not UNSET:
-            self._all(message.readings)
-        else:
-            self._short()
-        if not self.readings:
-            raise Rejected(Code.PAYLOAD_EMPTY, field="$.readings")
-        message_id = None if message.message_id is UNSET else message.message_id
-        return Decoded(message_id, message.test is True, self.readings, warnings)
 
-    def _all(self, forms: list[ReadingForm]) -> None:
-        message = self.message
-        for name in ("code", "value", "unit", "components", "site", "estimated"):
-            if getattr(message, name) is not UNSET:
-                raise Rejected(Code.PAYLOAD_INVALID, f"'{name}' stands beside 'readings': send one or the other", f"$.{name}")
-        self.quotes += 2
-        for position, form in enumerate(forms):
-            self._one(form, position, path_of(position))
+def _short_form(message: Message) -> ReadingForm:
+    if message.code is UNSET:
+        raise Rejected(Code.PAYLOAD_EMPTY, "neither 'readings' nor 'code' was sent", "$")
+    return ReadingForm(
+        message.code, message.value, message.unit, message.components, site=message.site, estimated=message.estimated
+    )
 
-    def _short(self) -> None:
-        message = self.message
-        if message.code is UNSET:
-            raise Rejected(Code.PAYLOAD_EMPTY, "neither 'readings' nor 'code' was sent", "$")
-        form = ReadingForm(
-            message.code,
-            message.value,
-            message.unit,
-            message.components,
-            site=message.site,
-            estimated=message.estimated,
-        )
-        self._one(form, 0, "$")
 
-    def _one(self, form: ReadingForm, position: int, path: str) -> None:
-        time, sequence, site, estimated, quotes = self.time, self.sequence, "", False, 4
-        if form.time is not UNSET:
-            time = _instant(form.time)
-            quotes += 4
-        if form.sequence is not UNSET:
-            sequence = form.sequence
-            quotes += 2
-        if form.site is not UNSET:
-            site = form.site
-            quotes += 4
-        if form.estimated is not UNSET:
-            estimated = form.estimated
-            quotes += 2
-        if time is None:
-            raise Rejected(Code.TIME_MISSING, field=f"{path}.time")
-        if form.components is not UNSET:
-            self._components(form, position, path, (time, sequence, site, estimated))
-            self.quotes += quotes + 2
-            return
-        value, unit = form.value, form.unit
-        if value is UNSET or unit is UNSET:
-            missing = "value" if value is UNSET else "unit"
-            raise Rejected(Code.PAYLOAD_INVALID, f"'{missing}' is missing", f"{path}.{missing}")
-        self.quotes += quotes + 6
-        self.readings.append(Reading(form.code, value, unit, time, sequence, site, estimated, "", position, path))
+def _gather_one(
+    form: ReadingForm, position: int, path: str, time: int | None, sequence: int | None, readings: list[Reading]
+) -> int:
+    """Append the reading, or the components, of one form; give the quotation marks of its fields."""
+    site, estimated, quotes = "", False, 10
+    if form.time is not UNSET:
+        time = (form.time - EPOCH) // MICROSECOND
+        quotes += 4
+    if form.sequence is not UNSET:
+        sequence = form.sequence
+        quotes += 2
+    if form.site is not UNSET:
+        site = form.site
+        quotes += 4
+    if form.estimated is not UNSET:
+        estimated = form.estimated
+        quotes += 2
+    if time is None:
+        raise Rejected(Code.TIME_MISSING, field=f"{path}.time")
+    if form.components is not UNSET:
+        return quotes + _gather_panel(form, form.components, (time, sequence, site, estimated), position, path, readings)
+    value, unit = form.value, form.unit
+    if value is UNSET or unit is UNSET:
+        missing = "value" if value is UNSET else "unit"
+        raise Rejected(Code.PAYLOAD_INVALID, f"'{missing}' is missing", f"{path}.{missing}")
+    readings.append(Reading(form.code, value, unit, time, sequence, site, estimated, "", position, path))
+    return quotes
 
-    def _components(self, form: ReadingForm, position: int, path: str, common: tuple[int, int | None, str, bool]) -> None:
-        if form.value is not UNSET or form.unit is not UNSET:
-            beside = "value" if form.value is not UNSET else "unit"
-            raise Rejected(Code.PANEL_INVALID, f"'{beside}' stands beside 'components'", f"{path}.{beside}")
-        parts = cast(list[Component], form.components)
-        if not parts:
-            raise Rejected(Code.PANEL_INVALID, "the panel holds no component", f"{path}.components")
-        short = path == "$"
-        for index, part in enumerate(parts):
-            where = f"$.components[{index}]" if short else path_of(position, index)
-            self.readings.append(Reading(part.code, part.value, part.unit, *common, form.code, position, where))
-        self.quotes += 10 * len(parts)
+
+def _gather_panel(
+    form: ReadingForm,
+    parts: list[Component],
+    common: tuple[int, int | None, str, bool],
+    position: int,
+    path: str,
+    readings: list[Reading],
+) -> int:
+    for name in ("value", "unit"):
+        if getattr(form, name) is not UNSET:
+            raise Rejected(Code.PANEL_INVALID, f"'{name}' stands beside 'components'", f"{path}.{name}")
+    if not parts:
+        raise Rejected(Code.PANEL_INVALID, "the panel holds no component", f"{path}.components")
+    for index, part in enumerate(parts):
+        where = f"{path}.components[{index}]"
+        readings.append(Reading(part.code, part.value, part.unit, *common, form.code, position, where))
+    return 10 * len(parts) - 4

@@ -70,7 +70,7 @@ def decode_carefully(payload: bytes) -> Decoded:
         fields["components"] = _components(fields["components"], "$", None)
     message = _convert(fields, Message, "$")
     _refuse_infinite(message.value, "$")
-    return gather(message, warnings)
+    return gather(message, warnings)[0]
 
 
 def _parse(payload: bytes) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import count
 
 import pytest
 
@@ -38,26 +39,28 @@ class Load:
         self.sent: list[Coordinates] = []
         self._world = world
         self._start = clock.now()
+        self._numbers = count(1)
+        self._names: dict[int, list[str]] = {}
+        for name in DEVICES:
+            self._names.setdefault(raw_partition(name), []).append(name)
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        by_partition: dict[int, list[str]] = {}
-        for name in DEVICES:
-            by_partition.setdefault(raw_partition(name), []).append(name)
-        sequence = 0
         while True:
-            sequence += 1
-            at = self._start + sequence * SECOND // 100
-            for partition, names in by_partition.items():
-                frame = [message(name, payload(at, sequence, 60 + sequence % 40)) for name in names]
-                self.sent.append(await self._world.send(partition, frame))
+            for partition in self._names:
+                await self._one(partition)
+
+    async def _one(self, partition: int) -> Coordinates:
+        sequence = next(self._numbers)
+        at = self._start + sequence * SECOND // 100
+        frame = [message(name, payload(at, sequence, 60 + sequence % 40)) for name in self._names[partition]]
+        sent = await self._world.send(partition, frame)
+        self.sent.append(sent)
+        return sent
 
     async def seen(self) -> None:
-        """Wait until the worker has done a record that is sent from now on."""
-        before = len(self.sent)
-        while len(self.sent) <= before:
-            await asyncio.sleep(0.05)
-        await self._world.outcomes([self.sent[before]], 60)
+        """Wait until the worker has done a record that is sent now."""
+        await self._world.outcomes([await self._one(raw_partition(DEVICES[0]))], 60)
 
     async def stop(self) -> list[Coordinates]:
         self._task.cancel()
@@ -114,10 +117,12 @@ async def test_a_second_worker_joins_and_leaves_and_every_record_is_accounted(st
     stack.start_process("streams", other, alias="streams-2")
     log = stack.instance.logs / "streams-2.log"
     async with asyncio.timeout(60):
-        while not log.exists() or "partitions_assigned" not in log.read_text():
+        while True:
             await asyncio.sleep(0.1)
+            if log.exists() and "partitions_assigned" in log.read_text():
+                break
     await load.seen()
-    assert await asyncio.to_thread(stack.stop_process, "streams-2"), "it had to be killed"
+    assert stack.stop_process("streams-2"), "it had to be killed"
     await load.seen()
     await all_accounted(world, await load.stop())
 
@@ -128,9 +133,9 @@ async def test_kafka_that_goes_away_is_waited_for(stack: Stack, world: World) ->
     load = Load(world)
     await load.seen()
     pid = stack.pid("streams")
-    await asyncio.to_thread(stack.stop_process, "kafka")
+    stack.stop_process("kafka")
     await asyncio.sleep(8)
-    await asyncio.to_thread(stack.start_server, "kafka")
+    stack.start_server("kafka")
     await load.seen()
     await all_accounted(world, await load.stop())
     assert stack.pid("streams") == pid, "the worker did not live through it"

@@ -86,7 +86,7 @@ def test_unknown_fields_beside_the_readings_are_left_aside_with_a_warning() -> N
         (f'{{"time":"2026-11-22T10:00:00",{HEART}}}', Code.TIME_WITHOUT_ZONE, "$.time"),
         (f'{{"time":1795341600,{HEART}}}', Code.PAYLOAD_INVALID, "$.time"),
         (f'{{"time":"yesterday",{HEART}}}', Code.PAYLOAD_INVALID, "$.time"),
-        (f'{{{TIME},"readings":[{{{HEART}}},{{"code":"1","value":"72","unit":"1"}}]}}', Code.PAYLOAD_INVALID, "$.readings[1].value"),
+        (f'{{{TIME},"readings":[{{{HEART}}},{{"code":"1","value":"72"}}]}}', Code.PAYLOAD_INVALID, "$.readings[1].value"),
         (f'{{{TIME},"code":"8867-4","value":true,"unit":"/min"}}', Code.PAYLOAD_INVALID, "$.value"),
         (f'{{{TIME},"code":"8867-4","value":null,"unit":"/min"}}', Code.PAYLOAD_INVALID, "$.value"),
         (f'{{{TIME},"code":"8867-4","unit":"/min"}}', Code.PAYLOAD_INVALID, "$.value"),

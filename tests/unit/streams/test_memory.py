@@ -6,6 +6,8 @@ from contracts.instants import HOUR, MINUTE
 from contracts.observation import Observation
 from streams.memory import Recent, Warnings
 
+DEVICE = "org/oximeter"
+
 
 def reading(sequence: int, value: float = 70.0, device: str = "oximeter") -> Observation:
     identifier = observation_id("org", device, "8867-4", "", 0, sequence)
@@ -14,45 +16,45 @@ def reading(sequence: int, value: float = 70.0, device: str = "oximeter") -> Obs
 
 def test_a_message_whose_readings_another_place_brought_is_a_duplicate() -> None:
     recent = Recent(8)
-    assert not recent.known([reading(1), reading(2)], (10, 0))
-    assert recent.known([reading(1), reading(2)], (11, 0))
-    assert recent.known([reading(2)], (11, 1))
+    assert not recent.known(DEVICE, [reading(1), reading(2)], (10, 0))
+    assert recent.known(DEVICE, [reading(1), reading(2)], (11, 0))
+    assert recent.known(DEVICE, [reading(2)], (11, 1))
 
 
 def test_the_same_place_again_is_no_duplicate_since_its_first_pass_may_be_unconfirmed() -> None:
     recent = Recent(8)
-    assert not recent.known([reading(1)], (10, 0))
-    assert recent.known([reading(1)], (10, 1))
-    assert not recent.known([reading(1)], (10, 0))
-    assert recent.known([reading(1)], (10, 1))
+    assert not recent.known(DEVICE, [reading(1)], (10, 0))
+    assert recent.known(DEVICE, [reading(1)], (10, 1))
+    assert not recent.known(DEVICE, [reading(1)], (10, 0))
+    assert recent.known(DEVICE, [reading(1)], (10, 1))
 
 
 def test_another_value_is_no_duplicate_and_is_left_to_the_store() -> None:
     recent = Recent(8)
-    assert not recent.known([reading(1, 70.0)], (10, 0))
-    assert not recent.known([reading(1, 71.0)], (11, 0))
+    assert not recent.known(DEVICE, [reading(1, 70.0)], (10, 0))
+    assert not recent.known(DEVICE, [reading(1, 71.0)], (11, 0))
 
 
 def test_a_message_with_one_new_reading_is_taken_whole() -> None:
     recent = Recent(8)
-    recent.known([reading(1)], (10, 0))
-    assert not recent.known([reading(1), reading(2)], (11, 0))
+    recent.known(DEVICE, [reading(1)], (10, 0))
+    assert not recent.known(DEVICE, [reading(1), reading(2)], (11, 0))
 
 
 def test_only_the_newest_readings_of_each_device_are_remembered() -> None:
     recent = Recent(2)
     for sequence in range(3):
-        recent.known([reading(sequence)], (sequence, 0))
-    recent.known([reading(0, device="scale")], (9, 0))
-    assert not recent.known([reading(0)], (10, 0))
-    assert recent.known([reading(2)], (11, 0))
-    assert recent.known([reading(0, device="scale")], (12, 0))
+        recent.known(DEVICE, [reading(sequence)], (sequence, 0))
+    recent.known("org/scale", [reading(0, device="scale")], (9, 0))
+    assert not recent.known(DEVICE, [reading(0)], (10, 0))
+    assert recent.known(DEVICE, [reading(2)], (11, 0))
+    assert recent.known("org/scale", [reading(0, device="scale")], (12, 0))
 
 
 def test_remembering_nothing_finds_no_duplicate() -> None:
     recent = Recent(0)
-    assert not recent.known([reading(1)], (1, 0))
-    assert not recent.known([reading(1)], (2, 0))
+    assert not recent.known(DEVICE, [reading(1)], (1, 0))
+    assert not recent.known(DEVICE, [reading(1)], (2, 0))
 
 
 def test_a_warning_is_given_once_an_hour_for_each_device_and_field() -> None:

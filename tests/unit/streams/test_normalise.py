@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -221,12 +222,12 @@ def test_a_field_left_aside_is_warned_about_once() -> None:
     assert len(observed(first)) == 1
 
 
-def test_a_fault_of_our_own_keeps_one_message_aside_and_its_neighbours_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_our_own_keeps_one_message_aside_and_its_neighbours_go_on() -> None:
     class Broken(Recent):
-        def known(self, observations: object, place: tuple[int, int]) -> bool:
+        def known(self, device: str, observations: Sequence[Observation], place: tuple[int, int]) -> bool:
             if place[1] == 1:
                 raise ZeroDivisionError
-            return super().known(observations, place)  # type: ignore[arg-type]
+            return super().known(device, observations, place)
 
     result = run(*(raw(heart(sequence=number)) for number in range(3)), recent=Broken(8))
     assert [kept.code for kept in result.quarantined] == [Code.INTERNAL]
@@ -273,7 +274,7 @@ def test_a_changed_record_counts_from_the_next_message() -> None:
     directory.forget("org/other")
 
 
-def test_a_route_that_refuses_is_no_exception_that_grows(recwarn: pytest.WarningsRecorder) -> None:
+def test_a_route_that_refuses_is_no_exception_that_grows() -> None:
     directory = Directory(REGISTRY.get)
     routes = {directory.route("agora/v1/org/nobody/up/vitals") for _ in range(3)}
     assert len(routes) == 1
