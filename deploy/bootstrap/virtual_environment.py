@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,9 +23,11 @@ class VirtualEnvironment:
 
     Args:
         checkout: the application's folder, with ``requirements/``.
+        runner: runs a slow command, named by a step; raises ``Failed``.
     """
 
-    def __init__(self, checkout: Path) -> None:
+    def __init__(self, checkout: Path, runner: Callable[[str, Sequence[str], Mapping[str, str] | None], None] = run) -> None:
+        self._run = runner
         self._requirements = checkout / "requirements"
         self._folder = checkout / ".venv"
         self._stamp = self._folder / STAMP
@@ -57,7 +59,7 @@ class VirtualEnvironment:
             if self._is_usable(stamp):
                 self._stamp.unlink()
             else:
-                run("making the Python environment", [sys.executable, "-m", "venv", "--clear", str(self._folder)])
+                self._run("making the Python environment", [sys.executable, "-m", "venv", "--clear", str(self._folder)], None)
             name = TEST if test or TEST in stamp else RUNTIME  # the tests' list has everything of the other, too
             self._install(name)
             names = [RUNTIME, TEST] if name == TEST else [RUNTIME]
@@ -75,7 +77,7 @@ class VirtualEnvironment:
         ]
         command = [str(self.python), "-m", "pip", "install", *options, "-r", str(self._requirements / f"{name}.txt")]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        run("installing Python libraries, each checked by its hash", command, environment)
+        self._run("installing Python libraries, each checked by its hash", command, environment)
 
     def _lock(self, name: str) -> str:
         return hashlib.sha256((self._requirements / f"{name}.txt").read_bytes()).hexdigest()

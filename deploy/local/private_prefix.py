@@ -7,6 +7,7 @@ older one is no matter.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -20,6 +21,9 @@ KEYRINGS = ("/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrin
 LEFT_OUT = ("libllvm", "libz3", "perl", "libperl", "python3", "libpython3", "debconf", "cdebconf", "dpkg", "tar_")
 """Packages that are not unpacked: the compiler for queries (most of the size), and what only their installation scripts use."""
 ELF_MAGIC = b"\x7fELF"
+APT = Path("/etc/apt")
+OPTIONS = re.compile(r"\[[^]]*\]")
+"""What may stand between "deb" and the address."""
 
 
 def install(software: Path, progress: Callable[[str], None]) -> Path:
@@ -106,7 +110,7 @@ def _keyring() -> str:
 def _mirror() -> str:
     """Give the address from which this system gets its own packages."""
     codename = _codename()
-    for address, suites in _sources():
+    for address, suites in sources():
         if codename in suites:
             return address
     raise Problem(
@@ -121,22 +125,23 @@ def _codename() -> str:
     return values.get("VERSION_CODENAME", "").strip('"') if values.get("ID", "").strip('"') == "debian" else "unknown"
 
 
-def _sources() -> list[tuple[str, list[str]]]:
-    """List the addresses of apt's sources with their suites, in both of its formats."""
+def sources(apt: Path = APT) -> list[tuple[str, list[str]]]:
+    """List the addresses of apt's sources with their suites, in both of its formats.
+
+    Args:
+        apt: the folder of apt's configuration.
+    """
     found = []
-    for path in sorted(Path("/etc/apt/sources.list.d").glob("*.sources")):
+    for path in sorted((apt / "sources.list.d").glob("*.sources")):
         for paragraph in path.read_text().split("\n\n"):
             fields = dict(
                 line.split(":", 1) for line in paragraph.splitlines() if ":" in line and not line.startswith(("#", " "))
             )
-            for address in fields.get("URIs", "").split():
-                found.append((address, fields.get("Suites", "").split()))
-    for path in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*.list"))]:
+            found += [(address, fields.get("Suites", "").split()) for address in fields.get("URIs", "").split()]
+    for path in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]:
         lines = path.read_text().splitlines() if path.exists() else []
-        for line in lines:
-            words = [word for word in line.split() if not word.startswith("[") and not word.endswith("]")]
-            if len(words) > 2 and words[0] == "deb":
-                found.append((words[1], [words[2]]))
+        entries = (OPTIONS.sub("", line).split() for line in lines)
+        found += [(words[1], [words[2]]) for words in entries if len(words) > 2 and words[0] == "deb"]
     return found
 
 
