@@ -18,7 +18,8 @@ LATEST = from_datetime(datetime.max.replace(tzinfo=UTC))
 PREFIXES = ("eq", "gt", "ge", "lt", "le", "sa", "eb")
 _DATE = re.compile(
     r"(?P<prefix>[a-z]{2})?(?P<year>\d{4})(-(?P<month>\d\d)(-(?P<day>\d\d)"
-    r"(T(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d)(\.(?P<fraction>\d{1,6})\d*)?)?(?P<zone>Z|[+ -]\d\d:\d\d)?)?)?)?"
+    r"(T(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d)(\.(?P<fraction>\d{1,6})\d*)?)?(?P<zone>Z|[+ -]\d\d:\d\d)?)?)?)?",
+    re.ASCII,
 )
 SHAPE = "YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss] with Z or an offset, with eq, gt, ge, lt, le, sa or eb before it"
 
