@@ -12,44 +12,54 @@ from contracts.mqtt import up_topic
 from simulators.patients import DeviceCredential
 
 OXIMETER = "agora-oximeter"
+PUBLISH = "publish as a device"
+ASK = "ask as an app"
+READ = "read the app's topic"
+ROW = "see the row"
+FOREIGN_PUBLISH = "the same device on another's topic: refused"
+FOREIGN_READ = "the same app on another's topic: refused"
+STRANGER = "a patient who shares nothing with the app: empty, and on record (./agora access)"
 
 
 def hints(demo: Demo) -> RenderableType:
+    """Show the lines.
+
+    Args:
+        demo: before or during its run.
+    """
+    text = Text()
+    for heading, lines in sections(demo).items():
+        text.append(f"# {heading}\n", style="bold")
+        text.append(f"{lines}\n")
+    return Group(Panel("Lines to paste in another terminal; the credentials are this machine's only.", style="dim"), text)
+
+
+def sections(demo: Demo) -> dict[str, str]:
     """Make the lines for the first patient who shares with an app and does not withdraw.
 
     Args:
         demo: before or during its run.
 
     Returns:
-        Shell lines with the demo's own, local credentials.
+        By heading, shell lines with the demo's own, local credentials.
     """
     role = next(role for role in demo.cast.roles if role.shares_with and not role.withdraws_from)
+    stranger = next(role for role in demo.cast.roles if not role.shares_with)
     app = role.shares_with[0]
+    other = BREATH if app == HEART else HEART
     vital, unit, value = ("8867-4", "/min", 71) if app == HEART else ("59408-5", "%", 97)
     device = next(one for one in demo.cast.devices if one.subject == role.subject and one.model == OXIMETER)
-    stranger = next(one for one in demo.cast.devices if one.subject != role.subject)
-    sections = {
-        "publish as a device": _publish(demo, device, device, vital, unit, value),
-        "the same device on another's topic: refused (reason code 135)": _publish(demo, device, stranger, vital, unit, value),
-        "ask as an app": _ask(demo, app, demo.pseudonyms[app].subject(role.subject), vital),
-        "read the app's topic": _read(demo, app, app),
-        "the same app on another's topic: refused": _read(demo, app, BREATH if app == HEART else HEART),
-        "see the row": _row(demo, role.subject, vital),
+    foreign = next(one for one in demo.cast.devices if one.subject != role.subject)
+    known_as = demo.pseudonyms[app].subject
+    return {
+        PUBLISH: _publish(demo, device, device, vital, unit, value),
+        ASK: _token(demo, app) + "\n" + _ask(demo, known_as(role.subject), vital),
+        READ: _read(demo, app, app),
+        ROW: _row(demo, role.subject, vital),
+        FOREIGN_PUBLISH: _publish(demo, device, foreign, vital, unit, value),
+        FOREIGN_READ: _read(demo, app, other),
+        STRANGER: _token(demo, app) + "\n" + _ask(demo, known_as(stranger.subject), vital),
     }
-    text = Text()
-    for heading, lines in sections.items():
-        text.append(f"# {heading}\n", style="bold")
-        text.append(f"{lines}\n")
-    return Group(Panel("Lines to paste in another terminal; the credentials are this machine's only.", style="dim"), text)
-
-
-def lines(demo: Demo) -> str:
-    """Give the same as plain text."""
-    from rich.console import Console
-
-    console = Console(no_color=True, width=10_000, record=True, quiet=True)
-    console.print(hints(demo))
-    return console.export_text()
 
 
 def _publish(demo: Demo, device: DeviceCredential, onto: DeviceCredential, vital: str, unit: str, value: int) -> str:
@@ -61,12 +71,17 @@ def _publish(demo: Demo, device: DeviceCredential, onto: DeviceCredential, vital
     )
 
 
-def _ask(demo: Demo, app: str, patient: str, vital: str) -> str:
+def _token(demo: Demo, app: str) -> str:
     access = demo.cast.access[app]
     return (
         f"TOKEN=$(curl -s --cacert '{demo.ca_file}' -u {access.client_id}:{access.client_secret}"
         f" -d 'grant_type=client_credentials&scope=system/Observation.rs' {demo.gateway}/oauth/token"
-        " | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])')\n"
+        " | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])')"
+    )
+
+
+def _ask(demo: Demo, patient: str, vital: str) -> str:
+    return (
         f"curl -s --cacert '{demo.ca_file}' -H \"Authorization: Bearer $TOKEN\""
         f" '{demo.gateway}/fhir/Observation?patient={patient}&code={vital}&_sort=-date&_count=5' | python3 -m json.tool"
     )

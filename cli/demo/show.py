@@ -71,10 +71,11 @@ class Screen:
         quarantined = observed.meters.total("agora_streams_quarantined_total")
         ledger = "ledger not read yet"
         if observed.closing is not None:
-            ledger = f"ledger difference {observed.closing.difference}, in flight {observed.closing.in_flight}"
+            stored, waiting = observed.closing.stored, observed.closing.in_flight
+            ledger = f"ledger: {stored} stored, {waiting} in flight, difference {observed.closing.difference}"
         return (
             f"{observed.elapsed:6.1f} s  sent {counts.made + counts.garbage}, receipted {counts.receipted}, "
-            f"stored {_stored(observed.meters)} readings, alerts {raised:.0f}, quarantined {quarantined:.0f}, {ledger}"
+            f"alerts {raised:.0f}, quarantined {quarantined:.0f}, {ledger}"
         )
 
     def picture(self) -> RenderableType:

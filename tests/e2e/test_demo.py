@@ -1,0 +1,117 @@
+"""The demo as a newcomer runs it, and the lines it prints."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cli import operator
+from cli.demo import hints, people
+from cli.demo.run import Demo, Options
+from deploy.local import detached
+from deploy.local.instance import Instance
+from deploy.local.view import View
+from runtime.settings import DatabaseSettings, KafkaSettings
+from sharing.kafka_users import KafkaUsers
+
+ROOT = Path(__file__).parents[2]
+NAME = os.environ.get("AGORA_INSTANCE", "test") + "-demo"
+PORT_BASE = int(os.environ.get("AGORA_PORT_BASE", "22000")) + 500
+WITHIN_SECONDS = 2.0
+PATIENTS = 6
+
+
+def quiet(step: str) -> None:
+    """Tell nobody."""
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[View]:
+    instance = Instance.of(NAME, PORT_BASE)
+    detached.down(instance, quiet, purge=True)
+    detached.up(instance, quiet)
+    yield View(instance)
+    detached.down(instance, quiet, purge=True)
+
+
+@pytest.fixture(scope="module")
+def demo(platform: View) -> Demo:
+    values = platform.settings("operator")
+    users = KafkaUsers(operator.settings(KafkaSettings, values))
+    with psycopg.connect(operator.settings(DatabaseSettings, values).conninfo(), autocommit=True) as connection:
+        cast = people.enrol(connection, users, people.roles(PATIENTS, seed=7), platform.instance.credentials, quiet)
+    return Demo(platform, cast, Options(0.0, 1.0, kills=False))
+
+
+def paste(lines: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", lines], capture_output=True, text=True, timeout=30, check=False)
+
+
+def found_by(lines: str, what: str, deadline: float) -> str:
+    while True:
+        answer = paste(lines).stdout
+        if what in answer or time.monotonic() > deadline:
+            return answer
+
+
+@pytest.mark.timeout(240)
+def test_what_is_published_by_hand_reaches_row_and_app_within_two_seconds(demo: Demo) -> None:
+    lines = hints.sections(demo)
+    paste(lines[hints.ASK])  # the first request of all waits for connections to be made
+    sent = paste(lines[hints.PUBLISH])
+    assert sent.returncode == 0, sent.stderr
+    deadline = time.monotonic() + WITHIN_SECONDS
+    entries = json.loads(found_by(lines[hints.ASK], '"entry"', deadline))["entry"]
+    row = found_by(lines[hints.ROW], "(1 row)", deadline)
+    assert entries[0]["resource"]["valueQuantity"]["value"] in (71, 97)
+    assert "(1 row)" in row
+    received = json.loads(found_by(lines[hints.READ], "Observation", time.monotonic() + WITHIN_SECONDS))
+    assert received["id"] == entries[0]["resource"]["id"]
+
+
+@pytest.mark.timeout(60)
+def test_the_same_device_on_anothers_topic_is_refused_and_logged(demo: Demo) -> None:
+    refused = paste(hints.sections(demo)[hints.FOREIGN_PUBLISH])
+    assert "Not authorized" in refused.stderr + refused.stdout
+    log = (demo.view.instance.logs / "mosquitto.log").read_text(errors="replace")
+    assert "Denied PUBLISH" in log
+
+
+@pytest.mark.timeout(60)
+def test_the_same_app_on_anothers_topic_is_refused_and_logged(demo: Demo) -> None:
+    refused = paste(hints.sections(demo)[hints.FOREIGN_READ])
+    assert "authorization failed" in (refused.stderr + refused.stdout).lower()
+    logs = "".join(path.read_text(errors="replace") for path in demo.view.instance.logs.glob("kafka*"))
+    assert "is Denied" in logs
+
+
+@pytest.mark.timeout(60)
+def test_a_patient_who_shares_nothing_gives_an_empty_answer_that_is_on_record(demo: Demo) -> None:
+    answer = json.loads(paste(hints.sections(demo)[hints.STRANGER]).stdout)
+    assert answer["resourceType"] == "Bundle"
+    assert not answer.get("entry")
+    with psycopg.connect(demo.database.conninfo()) as connection:
+        row = connection.execute("SELECT count(*) FROM access_log WHERE outcome = 'refused' AND channel = 'fhir'").fetchone()
+    assert row is not None
+    assert row[0] >= 1
+
+
+@pytest.mark.timeout(400)
+def test_every_check_holds_while_each_process_is_killed_once(platform: View, demo: Demo, tmp_path: Path) -> None:
+    report = tmp_path / "demo.json"
+    environment = os.environ | {"AGORA_INSTANCE": NAME, "AGORA_PORT_BASE": str(PORT_BASE), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "cli", "demo", "--headless", "--seconds", "45", "--patients", str(PATIENTS)]
+    done = subprocess.run(
+        [*command, "--report", str(report)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-3000:]
+    found = json.loads(report.read_text())
+    assert found["ledger"]["difference"] == 0
+    assert found["fleet"]["receipted"] > 100
+    assert platform.answers("kafka"), "a platform that ran before the demo runs on after it"
