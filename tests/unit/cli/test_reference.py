@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from cli import docs_commands
+from cli.reference import pages
+from cli.reference.markdown import code, number, page, table
+from cli.reference.vitals import mdc
+
+
+def run(folder: Path, *, check: bool = False, publish: bool = False) -> int:
+    return docs_commands.run(folder, check=check, publish=publish)
+
+
+def test_what_is_missing_is_told_and_then_written_once(tmp_path: Path) -> None:
+    assert run(tmp_path, check=True) == 1
+    assert run(tmp_path) == 0
+    assert (tmp_path / "topics.md").exists()
+    assert run(tmp_path, check=True) == 0
+    assert pages.write(tmp_path) == []
+
+
+def test_a_page_that_was_edited_by_hand_is_found_and_mended(tmp_path: Path) -> None:
+    assert run(tmp_path) == 0
+    edited = tmp_path / "errors.md"
+    edited.write_text("anything")
+    assert run(tmp_path, check=True) == 1
+    assert pages.write(tmp_path) == ["errors.md"]
+
+
+def test_a_schema_of_nothing_is_removed(tmp_path: Path) -> None:
+    assert run(tmp_path) == 0
+    left = tmp_path / "schemas" / "left-over.v1.json"
+    left.write_text("{}")
+    assert run(tmp_path, check=True) == 1
+    assert run(tmp_path) == 0
+    assert not left.exists()
+
+
+def test_a_schema_that_breaks_the_published_one_is_refused(tmp_path: Path) -> None:
+    assert run(tmp_path, publish=True) == 0
+    path = tmp_path / pages.PUBLISHED
+    path.write_text(path.read_text().replace('"words"', '"phrases"'))
+    assert run(tmp_path) == 1
+    assert run(tmp_path, check=True) == 1
+
+
+def test_a_table_escapes_bars_and_leaves_out_columns_without_anything() -> None:
+    assert table(("A", "B", "C"), [("a|b", "", "c\nd")]) == "| A | C |\n| --- | --- |\n| a\\|b | c d |"
+
+
+def test_a_page_says_that_it_is_generated_and_ends_in_one_newline() -> None:
+    assert page("Title", "words", "").endswith("words\n")
+    assert "./agora docs" in page("Title")
+
+
+def test_numbers_and_codes_are_written_plainly() -> None:
+    assert (number(70.0), number(0.3), number(None), code("")) == ("70", "0.3", "", "")
+    assert mdc(147842) == "147842 (2:16770)"
