@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import ssl
 from typing import Any
 
 from contracts.errors import Misconfigured, Unavailable
@@ -212,6 +213,6 @@ def run() -> int:
     except Unavailable as error:
         events.FAILED.emit(reason=str(error))
         return 1
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except (FileNotFoundError, IsADirectoryError, PermissionError, ssl.SSLError) as error:
         raise Misconfigured(f"AGORA_MQTT_CA_FILE or AGORA_KAFKA_CA_FILE: {error.strerror}") from None
     return 0

@@ -98,33 +98,35 @@ class Intake:
             MalformedPacket: when a message's properties are none of MQTT 5's.
         """
         arrival = Arrival(connection)
-        acknowledgements = arrival.acknowledgements
         refusals: list[Refusal] = []
-        add, route_of = self.framer.add, self._routes.of
-        taken_bytes = 0
-        for topic, packet_id, properties, payload in publishes:
-            route = route_of(topic)
-            handles = self._handles(route, properties, payload)
-            if packet_id:
-                acknowledgements += PUBACK_HEADER
-                acknowledgements += packet_id
-            size = len(topic) + len(payload) + MESSAGE_OVERHEAD_BYTES
-            if handles is not None:
-                size += len(handles.correlation or b"") + 4 * len(handles.message_id or "")
-            taken_bytes += size
-            if size > self._limits.bytes:
-                refusals.append(self._refuse(route, payload, size, handles, arrival, now))
-            elif handles is None:
-                add(route.partition, RawMessage(route.topic, payload, now), size, arrival)
-            else:
-                message = RawMessage(route.topic, payload, now, handles.correlation, handles.message_id)
-                replies = add(route.partition, message, size, arrival).replies
-                replies.receipt(route, handles)
-                replies.warning(route, handles)
-        self.acknowledger.expect(arrival)
-        self.waiting_messages += arrival.outstanding
-        self.waiting_bytes += taken_bytes
+        try:
+            for publish in publishes:
+                self._take(publish, arrival, now, refusals)
+        finally:
+            self.acknowledger.expect(arrival)
+            self.waiting_messages += arrival.outstanding
         return refusals
+
+    def _take(self, publish: Publish, arrival: Arrival, now: int, refusals: list[Refusal]) -> None:
+        topic, packet_id, properties, payload = publish
+        route = self._routes.of(topic)
+        handles = self._handles(route, properties, payload)
+        if packet_id:
+            arrival.acknowledgements += PUBACK_HEADER
+            arrival.acknowledgements += packet_id
+        size = len(topic) + len(payload) + MESSAGE_OVERHEAD_BYTES
+        if handles is not None:
+            size += len(handles.correlation or b"") + 4 * len(handles.message_id or "")
+        self.waiting_bytes += size
+        if size > self._limits.bytes:
+            refusals.append(self._refuse(route, payload, size, handles, arrival, now))
+        elif handles is None:
+            self.framer.add(route.partition, RawMessage(route.topic, payload, now), size, arrival)
+        else:
+            message = RawMessage(route.topic, payload, now, handles.correlation, handles.message_id)
+            replies = self.framer.add(route.partition, message, size, arrival).replies
+            replies.receipt(route, handles)
+            replies.warning(route, handles)
 
     def _handles(self, route: Route, properties: bytes, payload: bytes) -> Handles | None:
         """Find out how the message wants to be answered; None where it does not, which is the shortest way through."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 5.0
+TAKEN_OVER = "Session taken over"
+TAKEN_OVER_WAIT_SECONDS = 30.0
+"""After another client of our name took the session: two bridges that snatch it from each other at once would only hinder."""
 RECEIVE_MAXIMUM_DEFAULT = 65_535
 """What a broker allows that does not say (MQTT 5, 3.2.2.3.3)."""
 
@@ -92,7 +95,7 @@ class Session:
                 wait = FIRST_WAIT_SECONDS
             else:
                 events.CONNECT_FAILED.emit(reason=reason)
-            await asyncio.sleep(wait)
+            await asyncio.sleep(TAKEN_OVER_WAIT_SECONDS if self._said == TAKEN_OVER else wait)
             wait = min(wait * 2, LONGEST_WAIT_SECONDS)
 
     async def _once(self) -> str | None:

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -115,6 +116,13 @@ class BridgeProcess:
         assert process is not None
         process.send_signal(number)
         return await asyncio.to_thread(process.wait, 30)
+
+    @contextmanager
+    def environment(self, **variables: str) -> Iterator[None]:
+        """Start it with other variables for once."""
+        known, self._env = self._env, self._env | variables
+        yield
+        self._env = known
 
     @property
     def running(self) -> bool:

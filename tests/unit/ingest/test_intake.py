@@ -1,10 +1,12 @@
+import pytest
+
 from contracts.errors import Code
 from contracts.frames import RawMessage, decode_raw
 from contracts.quarantine import decode_quarantined
 from contracts.topics import FRAME_BYTES, QUARANTINE
 from ingest.framing import MAX_MESSAGE_BYTES, Frame, Limits
 from ingest.intake import KEPT_BYTES, Intake
-from ingest.packets import Publish
+from ingest.packets import MalformedPacket, Publish
 from ingest.routes import route
 
 TOPIC = b"agora/v1/sme-a/cuff-1/up/vitals"
@@ -88,3 +90,12 @@ def test_neighbours_of_a_refused_message_go_their_way() -> None:
     refusals = target.receive([*messages, Publish(TOPIC, b"\x00\x03", b"", b"3")], 1, NOW)
     assert len(refusals) == 1
     assert [message.payload for message in only_frame(target).messages] == [b"1", b"3"]
+
+
+def test_what_came_before_a_malformed_message_is_still_accounted_for() -> None:
+    target = intake()
+    with pytest.raises(MalformedPacket):
+        target.receive([Publish(TOPIC, b"\x00\x01", b"", b"1"), Publish(TOPIC, b"\x00\x02", b"\x7f", b"2")], 1, NOW)
+    frame = only_frame(target)
+    assert (target.waiting_messages, target.waiting_bytes) == (1, frame.size)
+    assert target.acknowledger.settle(frame.shares, 1) == b"\x40\x02\x00\x01"
