@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -24,9 +25,11 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from contracts.topics import TOPICS, Principal, Topic
+from contracts.topics import FLAG_STATE, TOPICS, Principal, Topic
 
 TIMEOUT_SECONDS = 30
+WAKE_SECONDS = 3
+WAKE_TRIES = 10
 SCRAM_ITERATIONS = 8192
 APP_TOPICS_PREFIX = "agora.app."
 REGISTRY_TOPICS_PREFIX = "agora.registry."
@@ -55,8 +58,15 @@ def provision(client: AdminClient, passwords: Mapping[str, str]) -> None:
 
 
 def _wake_coordinator(client: AdminClient) -> None:
-    """Have the broker make its topic of consumer offsets now, rather than when the first consumers wait for it."""
-    _settle(client.describe_consumer_groups([f"{GROUP_PREFIX}{Principal.STORE.value}"], request_timeout=TIMEOUT_SECONDS))
+    """Have the broker make its topic of consumer offsets now, rather than when the first consumers wait for it.
+
+    Asked again and again: the client can go on waiting for a first question that came before the topic was there.
+    """
+    for _ in range(WAKE_TRIES):
+        with contextlib.suppress(KafkaException, TimeoutError):
+            asked = client.describe_consumer_groups([f"{GROUP_PREFIX}{Principal.STORE.value}"], request_timeout=WAKE_SECONDS)
+            _settle(asked)
+            return
 
 
 def settings_of(topic: Topic) -> dict[str, str]:
@@ -65,8 +75,9 @@ def settings_of(topic: Topic) -> dict[str, str]:
     if topic.compacted:
         segment = REGISTRY_SEGMENT_BYTES if topic.name.startswith(REGISTRY_TOPICS_PREFIX) else STATE_SEGMENT_BYTES
         settings |= {"cleanup.policy": "compact", "segment.bytes": str(segment), "min.cleanable.dirty.ratio": "0.3"}
-        # A flag state that a sleeping worker wrote late must not be the only one left (streams/flag_states.py).
-        settings |= {"min.compaction.lag.ms": str(COMPACTION_LAG_MS)}
+        if topic is FLAG_STATE:
+            # A flag state that a sleeping worker wrote late must not be the only one left (streams/flag_states.py).
+            settings |= {"min.compaction.lag.ms": str(COMPACTION_LAG_MS)}
     else:
         settings |= {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
     if topic.log_append_time:
