@@ -71,6 +71,9 @@ WITHDRAWAL_NOTIFIED = Event(
 )
 HOLDING = gauge("agora_sharing_router_holding", "1 while the router has no lease and releases nothing.")
 LEASE_AGE = gauge("agora_sharing_lease_age_seconds", "Age of the older of the registry's two heartbeats when last looked at.")
+KNOWN_VERSION = gauge(
+    "agora_sharing_known_version", "Version of the newest change of the registry the router knows, by topic.", ("topic",)
+)
 RELEASE_SECONDS = histogram(
     "agora_sharing_release_seconds", "From arrival at the bridge to appended on the app's topic, newest per batch."
 )

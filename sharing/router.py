@@ -21,8 +21,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from contracts.frames import Coordinates
 from contracts.observation import Observation, decode_vitals
-from contracts.registry import AppRecord, ConsentRecord
-from contracts.topics import REGISTRY_APPS, REGISTRY_CONSENTS, VITALS
+from contracts.registry import AppRecord, ConsentRecord, Record
+from contracts.topics import REGISTRY_APPS, REGISTRY_CONSENTS, VITALS, Topic
 from runtime import kafka, telemetry
 from runtime.clock import now
 from runtime.compacted import CompactedView
@@ -158,13 +158,18 @@ async def route(stopping: asyncio.Event) -> None:
         producer = LeasedProducer(settings)
         await producer.start()
         stack.push_async_callback(producer.stop)
-        app_view = CompactedView(settings, REGISTRY_APPS, AppRecord, apps.put)
 
-        def learn(consent: str, record: ConsentRecord | None) -> None:
+        def learn_app(app: str, record: AppRecord | None) -> None:
+            apps.put(app, record)
+            _tell_version(REGISTRY_APPS, record)
+
+        def learn_consent(consent: str, record: ConsentRecord | None) -> None:
             consents.put(consent, record)
             notices.put(record)
+            _tell_version(REGISTRY_CONSENTS, record)
 
-        consent_view = CompactedView(settings, REGISTRY_CONSENTS, ConsentRecord, learn)
+        app_view = CompactedView(settings, REGISTRY_APPS, AppRecord, learn_app)
+        consent_view = CompactedView(settings, REGISTRY_CONSENTS, ConsentRecord, learn_consent)
         lease = Lease((consent_view, app_view), now)
         delivery = Delivery(lease, consents, apps, producer, now, stopping)
         notices = Notices(apps, delivery.locks, announcer, pool)
@@ -191,6 +196,11 @@ async def route(stopping: asyncio.Event) -> None:
             routing.cancel()
             await asyncio.gather(announcing, routing, return_exceptions=True)
         events.ROUTER_STOPPED.emit()
+
+
+def _tell_version(topic: Topic, record: Record | None) -> None:
+    if record is not None:
+        events.KNOWN_VERSION.labels(topic.name).set(record.version)
 
 
 async def _main() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -18,7 +19,7 @@ from contracts.frames import Coordinates, encode, headers
 from contracts.ids import partition_of
 from contracts.observation import Observation, VitalsFrame
 from contracts.registry import ConsentRecord
-from contracts.topics import PARTITIONS, RAW, VITALS
+from contracts.topics import PARTITIONS, RAW, REGISTRY_APPS, REGISTRY_CONSENTS, VITALS
 from deploy.local.stack import Stack
 from registry.organisations import add_organisation, add_subject
 from runtime import kafka
@@ -115,6 +116,19 @@ class Platform:
         finally:
             await consumer.stop()
 
+    async def known(self) -> None:
+        """Wait until the router knows every change of apps and consents."""
+        rows = self.connection.execute(
+            "SELECT topic, max(version) FROM outbox WHERE topic = ANY(%s) GROUP BY topic",
+            [[REGISTRY_APPS.name, REGISTRY_CONSENTS.name]],
+        ).fetchall()
+
+        def learned() -> bool:
+            told = self.stack.metrics("router") or ""
+            return all(metric(told, f'agora_sharing_known_version{{topic="{topic}"}}') >= version for topic, version in rows)
+
+        await eventually(learned)
+
     async def routed(self, seconds: float = 30.0) -> None:
         """Wait until the router has committed everything that stands in the vitals topic now."""
         watcher = kafka.consumer(kafka_settings(self.operator), "agora-router")
@@ -184,6 +198,22 @@ def _received(record: Any) -> Received:
 def observations_of(received: Iterable[Received]) -> list[Received]:
     """Leave out what is no reading."""
     return [record for record in received if record.kind == cloud_events.OBSERVATION_TYPE]
+
+
+def metric(told: str, name: str) -> float:
+    """Read one metric out of what a process tells, 0 where it is missing."""
+    return next((float(line.rsplit(" ", 1)[1]) for line in told.splitlines() if line.startswith(name)), 0.0)
+
+
+@asynccontextmanager
+async def opened(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
+    """Start a consumer and stop it, also where it could not start."""
+    try:
+        await consumer.start()
+        yield consumer
+        await consumer.topics()  # a consumer that is stopped right after its start trips over its own tasks
+    finally:
+        await consumer.stop()
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 15.0) -> None:

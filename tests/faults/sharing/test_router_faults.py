@@ -55,6 +55,7 @@ async def load(platform: Platform, *subjects: str) -> AsyncIterator[list[Observa
                     published.extend(made)
                 await asyncio.sleep(EVERY_SECONDS)
 
+    await platform.known()
     task = asyncio.create_task(publish())
     await asyncio.sleep(1.0)
     try:

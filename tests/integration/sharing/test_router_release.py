@@ -14,7 +14,7 @@ from deploy.local.stack import Stack
 from runtime.clock import now
 from sharing import accesses, apps, consents
 from sharing.fhir.observation import identity
-from tests.sharing_platform import Platform, database_settings, ensure_running, eventually, observations_of
+from tests.sharing_platform import Platform, database_settings, ensure_running, eventually, observations_of, opened
 from tests.sharing_readings import SECOND, reading
 
 HEART, SATURATION, UPPER, LOWER, PRESSURE = "8867-4", "59408-5", "8480-6", "8462-4", "85354-9"
@@ -32,6 +32,7 @@ async def test_an_app_receives_the_consented_readings_as_fhir_and_nothing_of_any
     consenting, silent = platform.subject("consenting"), platform.subject("silent")
     app = platform.app("rhythm")
     consent = platform.grant(consenting, app, HEART)
+    await platform.known()
     async with platform.vitals_producer() as producer:
         for number in range(20):
             for subject in (consenting, silent):
@@ -52,6 +53,7 @@ async def test_components_the_consent_does_not_cover_are_left_out_of_the_panel(p
     whole, upper = platform.app("whole"), platform.app("upper")
     platform.grant(subject, whole, PRESSURE)
     platform.grant(subject, upper, UPPER)
+    await platform.known()
     async with platform.vitals_producer() as producer:
         await platform.publish(producer, [reading(UPPER, 121.0, subject=subject), reading(LOWER, 79.0, subject=subject)])
     await platform.routed()
@@ -66,6 +68,7 @@ async def test_two_apps_see_one_reading_under_different_names_that_a_restart_kee
     one, other = platform.app("one"), platform.app("other")
     for app in (one, other):
         platform.grant(subject, app, HEART)
+    await platform.known()
     async with platform.vitals_producer() as producer:
         await platform.publish(producer, [reading(HEART, 60.0, subject=subject)])
         await platform.routed()
@@ -85,6 +88,7 @@ async def test_what_was_released_is_logged_once_a_record_and_what_the_consent_ne
     subject = platform.subject("p")
     app = platform.app("rhythm")
     platform.grant(subject, app, HEART)
+    await platform.known()
     async with platform.vitals_producer() as producer:
         mixed = [reading(HEART, 60.0 + n, subject=subject, sequence=n) for n in range(3)]
         await platform.publish(producer, [*mixed, reading(SATURATION, 97.0, subject=subject)])
@@ -100,6 +104,7 @@ async def test_only_readings_within_the_consents_period_are_released(platform: P
     measured = now() - 60 * SECOND
     platform.grant(subject, from_now, HEART, history_from=None)
     platform.grant(subject, from_then, HEART, history_from=measured)
+    await platform.known()
     async with platform.vitals_producer() as producer:
         await platform.publish(producer, [reading(HEART, 60.0, subject=subject, at=measured)])
         await platform.publish(producer, [reading(HEART, 61.0, subject=subject, at=measured - 1)])
@@ -113,10 +118,12 @@ async def test_a_withdrawal_stops_delivery_tells_the_app_and_leaves_evidence(pla
     subject = platform.subject("p")
     app = platform.app("rhythm")
     consent = platform.grant(subject, app, HEART)
+    await platform.known()
     async with platform.vitals_producer() as producer:
         await platform.publish(producer, [reading(HEART, 60.0, subject=subject)])
         await platform.routed()
         withdrawn = consents.withdraw(platform.connection, consent.consent, by="the patient")
+        await platform.known()
         await platform.publish(producer, [reading(HEART, 61.0, subject=subject, sequence=8)])
         await platform.routed()
         await _told(platform, withdrawn)
@@ -143,18 +150,19 @@ async def test_an_app_reads_its_own_topic_with_its_own_credential_and_no_other_a
     app, other = platform.app("own"), platform.app("foreign")
     for each in (app, other):
         platform.grant(subject, each, HEART)
+    await platform.known()
     async with platform.vitals_producer() as producer:
         await platform.publish(producer, [reading(HEART, 60.0, subject=subject)])
     await platform.routed()
     consumer = platform.app_consumer(app)
     consumer.subscribe([app.topic])
-    async with consumer:
+    async with opened(consumer):
         record = await consumer.getone()
         assert record.topic == app.topic
     consumer = platform.app_consumer(app)
     consumer.subscribe([other.topic])
     with pytest.raises(TopicAuthorizationFailedError):
-        async with consumer:
+        async with opened(consumer):
             await consumer.getone()
 
 
@@ -162,15 +170,17 @@ async def test_a_revoked_app_receives_nothing_more_and_cannot_log_in(platform: P
     subject = platform.subject("p")
     app = platform.app("rhythm")
     platform.grant(subject, app, HEART)
+    await platform.known()
     async with platform.vitals_producer() as producer:
         await platform.publish(producer, [reading(HEART, 60.0, subject=subject)])
         await platform.routed()
         apps.revoke(platform.connection, platform.users, app.app)
+        await platform.known()
         await platform.publish(producer, [reading(HEART, 61.0, subject=subject, sequence=8)])
         await platform.routed()
     assert len(observations_of(await platform.received(app))) == 1
     with pytest.raises(KafkaError):
-        async with platform.app_consumer(app):
+        async with opened(platform.app_consumer(app)):
             pass
     apps.revoke(platform.connection, platform.users, app.app)
 
@@ -180,8 +190,8 @@ async def test_a_rotated_apps_old_password_and_secret_are_gone(platform: Platfor
     renewed = apps.rotate(platform.connection, platform.users, app.app)
     assert renewed.client_id == app.client_id
     assert renewed.client_secret != app.client_secret
-    async with platform.app_consumer(renewed):
+    async with opened(platform.app_consumer(renewed)):
         pass
     with pytest.raises(KafkaError):
-        async with platform.app_consumer(app):
+        async with opened(platform.app_consumer(app)):
             pass
