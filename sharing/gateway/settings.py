@@ -55,6 +55,15 @@ class GatewaySettings(BaseSettings):
         return self
 
 
+class OperatorClientSettings(BaseSettings):
+    """What a command of the operator needs to call the gateway (``AGORA_…``)."""
+
+    model_config = SettingsConfigDict(env_prefix="AGORA_", frozen=True)
+    gateway_public_url: str = Field(description="https address of the gateway")
+    gateway_operator_token: SecretStr = Field(description="bearer token of the operator's API")
+    ca_file: str = Field("", description="PEM of the authority that signed the gateway's certificate; empty: the system's")
+
+
 def webhook_key(secret: SecretStr) -> bytes:
     """Read the key out of a Standard Webhooks secret.
 

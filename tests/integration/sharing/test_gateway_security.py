@@ -1,0 +1,349 @@
+"""Who is kept out of the gateway, what the database holds back by itself, and what never stands in a log."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from psycopg.errors import InsufficientPrivilege
+
+from contracts.instants import HOUR, SECOND
+from deploy.local.stack import Stack
+from runtime.clock import now
+from sharing.oauth import SCOPES_SUPPORTED, TokenAuthority
+from tests.support.gateway_world import NOON, SECRET, World, bearer, client_of, token_of
+
+Owner = psycopg.Connection[Any]
+GRANT = {"grant_type": "client_credentials"}
+CONSENTED = "SELECT subject_key, vital_key, effective_at, value FROM observations"
+
+
+def authority(stack: Stack, audience: str | None = None) -> TokenAuthority:
+    """Sign with the gateway's own key."""
+    settings = stack.settings("gateway")
+    url = settings["AGORA_GATEWAY_PUBLIC_URL"]
+    return TokenAuthority(Path(settings["AGORA_GATEWAY_TOKEN_KEY_FILE"]).read_bytes(), url, audience or f"{url}/fhir", 300)
+
+
+def as_gateway(stack: Stack) -> Owner:
+    """Connect with the gateway's own database role."""
+    settings = stack.settings("gateway")
+    return psycopg.connect(
+        host=settings["AGORA_DATABASE_HOST"],
+        port=int(settings["AGORA_DATABASE_PORT"]),
+        dbname=settings["AGORA_DATABASE_NAME"],
+        user=settings["AGORA_DATABASE_USER"],
+        password=settings["AGORA_DATABASE_PASSWORD"],
+    )
+
+
+def test_a_secret_is_taken_in_the_header_and_in_the_form(world: World, client: httpx.Client) -> None:
+    app = world.app()
+    by_header = client.post("/oauth/token", data=GRANT, auth=(f"client-{app}", SECRET))
+    by_form = client.post("/oauth/token", data=GRANT | {"client_id": f"client-{app}", "client_secret": SECRET})
+
+    for answer in (by_header, by_form):
+        assert answer.status_code == 200
+        body = answer.json()
+        assert (body["token_type"], body["expires_in"]) == ("Bearer", 300)
+        assert body["scope"] == "system/Observation.rs system/Patient.rs"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_wrong_secret_an_unknown_client_and_a_revoked_app_get_the_same_answer_and_are_logged(
+    world: World, client: httpx.Client, owner: Owner
+) -> None:
+    app, revoked = world.app(), world.app()
+    world.revoke(revoked)
+    unknown_before = owner.execute("SELECT count(*) FROM access_log WHERE reason = 'unknown client'").fetchone()
+
+    answers = [
+        client.post("/oauth/token", data=GRANT, auth=credentials)
+        for credentials in ((f"client-{app}", "wrong"), ("client-of-nobody", SECRET), (f"client-{revoked}", SECRET))
+    ]
+
+    assert {(answer.status_code, answer.text) for answer in answers} == {(401, answers[0].text)}
+    assert answers[0].json()["error"] == "invalid_client"
+    assert "Basic" in answers[0].headers["www-authenticate"]
+    logged = [
+        (access["channel"], access["outcome"], access["reason"]) for name in (app, revoked) for access in world.accesses(name)
+    ]
+    assert logged == [("token", "refused", "wrong secret"), ("token", "refused", "app revoked")]
+    unknown_after = owner.execute("SELECT count(*) FROM access_log WHERE reason = 'unknown client'").fetchone()
+    assert unknown_before
+    assert unknown_after == (unknown_before[0] + 1,)
+
+
+def test_who_guesses_must_wait_even_with_the_right_secret(world: World, client: httpx.Client) -> None:
+    app, other = world.app(), world.app()
+    for _ in range(5):
+        assert client.post("/oauth/token", data=GRANT, auth=(f"client-{app}", "guess")).status_code == 401
+
+    held = client.post("/oauth/token", data=GRANT, auth=(f"client-{app}", SECRET))
+
+    assert held.status_code == 429
+    assert 0 < int(held.headers["retry-after"]) <= 61
+    assert world.accesses(app)[-1]["reason"] == "too many failures"
+    assert token_of(client, other)
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({}, "unsupported_grant_type"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+        (GRANT | {"scope": "patient/Observation.rs"}, "invalid_scope"),
+    ],
+)
+def test_another_grant_or_scope_is_refused_as_oauth_says(
+    world: World, client: httpx.Client, form: dict[str, str], error: str
+) -> None:
+    answer = client.post("/oauth/token", data=form, auth=(f"client-{world.app()}", SECRET))
+
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+
+
+def test_tokens_that_are_not_ours_or_over_are_refused(world: World, client: httpx.Client, gateway: Stack) -> None:
+    app = world.app()
+    right, issue = token_of(client, app), authority(gateway).issue
+    head, claims, signature = right.split(".")
+    wrong = {
+        "nothing": "",
+        "no token": "abc",
+        "over": issue(app, "client", SCOPES_SUPPORTED, now() - 301 * SECOND),
+        "for another": authority(gateway, "https://other.example/fhir").issue(app, "client", SCOPES_SUPPORTED, now()),
+        "unsigned": f"{head}.{claims}.",
+        "cut": f"{head}.{claims}.{signature[:-8]}",
+        "of an unknown app": issue("nobody-at-all", "client", SCOPES_SUPPORTED, now()),
+    }
+
+    answers = {kind: client.get("/fhir/Patient", headers=bearer(token)) for kind, token in wrong.items()}
+
+    assert {kind: answer.status_code for kind, answer in answers.items()} == dict.fromkeys(wrong, 401)
+    for answer in answers.values():
+        assert answer.json()["issue"][0]["code"] == "login"
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert client.get("/fhir/Patient", headers=bearer(issue(app, "client", SCOPES_SUPPORTED, now()))).status_code == 200
+
+
+def test_a_revoked_app_is_refused_at_once_though_its_token_is_good(world: World, client: httpx.Client) -> None:
+    app = world.app()
+    headers = bearer(token_of(client, app))
+    assert client.get("/fhir/Patient", headers=headers).status_code == 200
+
+    world.revoke(app)
+
+    assert client.get("/fhir/Patient", headers=headers).status_code == 401
+    assert world.accesses(app)[-1]["reason"] == "app revoked"
+
+
+def test_a_token_reaches_no_further_than_its_scope(world: World, client: httpx.Client) -> None:
+    app = world.app()
+    headers = bearer(token_of(client, app, "system/Patient.s"))
+
+    answers = [client.get(path, headers=headers) for path in ("/fhir/Observation?patient=x", "/fhir/Patient/x")]
+
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert answers[0].json()["issue"][0]["code"] == "forbidden"
+    assert "insufficient_scope" in answers[0].headers["www-authenticate"]
+    assert client.get("/fhir/Patient", headers=headers).status_code == 200
+    assert {access["reason"] for access in world.accesses(app)} == {"scope too narrow"}
+
+
+def test_the_database_itself_gives_an_app_only_what_is_consented(world: World, gateway: Stack, owner: Owner) -> None:
+    subject, other, app, device = world.subject(), world.subject(), world.app(), world.device()
+    consent = world.consent(subject, app, "8867-4", history_from=NOON)
+    for who in (subject, other):
+        for vital in ("8867-4", "9279-1"):
+            world.reading(who, device, vital, 50.0, NOON, sequence=int(who == other))
+            world.reading(who, device, vital, 51.0, NOON - 1, sequence=int(who == other))
+
+    def values(of_app: str | None) -> list[float]:
+        with as_gateway(gateway) as connection:
+            connection.execute("SET LOCAL ROLE agora_app_query")
+            if of_app is not None:
+                connection.execute("SELECT set_config('agora.app', %s, true)", [of_app])
+            return [row[3] for row in connection.execute(CONSENTED).fetchall()]
+
+    assert values(app) == [50.0]
+    assert values(world.app()) == []
+    assert values(None) == []
+    world.withdraw(consent)
+    assert values(app) == []
+
+
+def test_the_gateway_without_that_role_sees_no_more(world: World, gateway: Stack) -> None:
+    world.reading(world.subject(), world.device(), "8867-4", 50.0)
+
+    with as_gateway(gateway) as connection:
+        assert connection.execute(CONSENTED).fetchall() == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT secret_hash FROM apps",
+        "SELECT * FROM access_log",
+        "INSERT INTO access_log (app, channel, outcome) VALUES ('x', 'fhir', 'empty')",
+        "UPDATE observations SET value = 0",
+        "SELECT * FROM quarantine",
+    ],
+)
+def test_the_role_of_an_apps_query_can_do_nothing_else(gateway: Stack, statement: str) -> None:
+    with as_gateway(gateway) as connection:
+        connection.execute("SET LOCAL ROLE agora_app_query")
+        with pytest.raises(InsufficientPrivilege):
+            connection.execute(statement)
+
+
+def test_what_cannot_be_logged_is_not_answered(world: World, client: httpx.Client, owner: Owner) -> None:
+    subject, app = world.subject(), world.app()
+    world.consent(subject, app, "8867-4")
+    world.reading(subject, world.device(), "8867-4", 71.0)
+    headers, patient = bearer(token_of(client, app)), world.pseudonym(app, subject)
+    paths = (f"/fhir/Observation?patient={patient}", "/fhir/Patient", f"/fhir/Patient/{patient}")
+
+    owner.execute("REVOKE INSERT ON access_log FROM agora_gateway")
+    try:
+        answers = [client.get(path, headers=headers) for path in paths]
+    finally:
+        owner.execute("GRANT INSERT ON access_log TO agora_gateway")
+
+    assert [answer.status_code for answer in answers] == [500, 500, 500]
+    for answer in answers:
+        assert answer.json()["issue"][0]["code"] == "exception"
+        assert "access_log" not in answer.text
+        assert "71" not in answer.json()["issue"][0]["diagnostics"]
+    assert client.get(paths[0], headers=headers).json()["entry"]
+
+
+def while_the_log_is_held(
+    gateway: Stack, owner: Owner, asked: Callable[[], httpx.Response], meanwhile: Callable[[], None]
+) -> httpx.Response:
+    """Let a request come as far as writing the log, do something, and let it go on."""
+    holding, settings = Event(), gateway.settings("owner")
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(
+        host=settings["AGORA_DATABASE_HOST"], port=int(settings["AGORA_DATABASE_PORT"]), dbname=settings["AGORA_DATABASE_NAME"],
+        user=settings["AGORA_DATABASE_USER"], password=settings["AGORA_DATABASE_PASSWORD"],
+    ) as holder:  # fmt: skip
+        holder.execute("LOCK TABLE access_log IN EXCLUSIVE MODE")
+        answer = threads.submit(asked)
+        for _ in range(200):
+            waiting = owner.execute(
+                "SELECT count(*) FROM pg_locks WHERE relation = 'access_log'::regclass AND NOT granted"
+            ).fetchone()
+            if waiting and waiting[0]:
+                break
+            holding.wait(0.02)
+        else:
+            raise AssertionError("the request never came to the log")
+        meanwhile()
+        holder.commit()
+        return answer.result()
+
+
+def test_a_withdrawal_while_the_answer_is_made_keeps_it_back(
+    world: World, client: httpx.Client, gateway: Stack, owner: Owner
+) -> None:
+    subject, app = world.subject(), world.app()
+    consent = world.consent(subject, app, "8867-4")
+    world.reading(subject, world.device(), "8867-4", 71.0)
+    headers, patient = bearer(token_of(client, app)), world.pseudonym(app, subject)
+
+    answer = while_the_log_is_held(
+        gateway,
+        owner,
+        lambda: client.get(f"/fhir/Observation?patient={patient}", headers=headers),
+        lambda: world.withdraw(consent),
+    )
+
+    assert answer.status_code == 200
+    assert "entry" not in answer.json()
+    accesses = [(access["outcome"], access["reason"]) for access in world.accesses(app)]
+    assert accesses == [("released", ""), ("refused", "consent changed before the answer left"), ("refused", "no consent")]
+
+
+def test_there_is_no_way_in_without_tls(gateway: Stack) -> None:
+    url = gateway.settings("operator")["AGORA_GATEWAY_PUBLIC_URL"].replace("https://", "http://")
+
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"{url}/healthz", trust_env=False)
+
+
+def test_old_tls_is_refused(gateway: Stack) -> None:
+    operator = gateway.settings("operator")
+    old = ssl.create_default_context(cafile=operator["AGORA_CA_FILE"])
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    old.set_ciphers("ECDHE+AESGCM")
+    with httpx.Client(verify=old, trust_env=False) as client:
+        assert client.get(f"{operator['AGORA_GATEWAY_PUBLIC_URL']}/healthz").status_code == 200
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+
+    with httpx.Client(verify=old, trust_env=False) as client, pytest.raises(httpx.ConnectError):
+        client.get(f"{operator['AGORA_GATEWAY_PUBLIC_URL']}/healthz")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_huge_request_is_not_read(client: httpx.Client, announced: bool) -> None:
+    def chunks() -> Any:
+        for _ in range(20):
+            yield b"x" * 8192
+
+    content: Any = b"x" * 20 * 8192 if announced else chunks()
+
+    answer = client.post("/oauth/token", content=content, headers={"content-type": "application/x-www-form-urlencoded"})
+
+    assert answer.status_code in (400, 413)
+
+
+def test_no_value_secret_token_or_name_stands_in_the_gateways_log(world: World, gateway: Stack) -> None:
+    subject, app, device = world.subject(), world.app(), world.device()
+    consent = world.consent(subject, app, "8867-4")
+    world.reading(subject, device, "8867-4", 71.2345)
+    with client_of(gateway) as client:
+        token = token_of(client, app)
+        patient = world.pseudonym(app, subject)
+        assert "71.2345" in client.get(f"/fhir/Observation?patient={patient}", headers=bearer(token)).text
+        client.get(f"/fhir/Patient/{subject}", headers=bearer(token))
+        client.get(f"/fhir/Patient/{patient}?surname=Smith", headers=bearer(token))
+        client.post("/oauth/token", data=GRANT, auth=(f"client-{app}", "wrong-secret-here"))
+        client.post("/api/v1/consents", json={"subject": "Smith-Jones", "secret": "x"}, headers=bearer(token))
+
+    log = (gateway.instance.logs / "gateway.log").read_text()
+
+    assert '"request"' in log
+    for kept_out in (SECRET, token, patient, subject, device, "71.2345", "wrong-secret-here", "Smith", consent.consent):
+        assert kept_out not in log
+    lines = [line for line in log.splitlines() if '"event": "sharing.request_answered"' in line]
+    assert lines
+    assert all(re.search(r'"request": "[0-9a-f-]{36}"', line) for line in lines)
+
+
+def test_an_error_in_a_request_is_told_without_what_was_sent(client: httpx.Client, gateway: Stack) -> None:
+    operator = bearer(gateway.settings("operator")["AGORA_GATEWAY_OPERATOR_TOKEN"])
+
+    answer = client.post("/api/v1/consents", json={"subject": "Mrs Smith", "Smith": 1, "vitals": 5}, headers=operator)
+
+    assert answer.status_code == 422
+    assert "Mrs" not in answer.text
+    assert "body.subject: string pattern mismatch" in answer.json()["title"]
+
+
+def test_the_same_search_gives_the_same_bytes(world: World, client: httpx.Client) -> None:
+    subject, app = world.subject(), world.app()
+    world.consent(subject, app, "8867-4")
+    world.reading(subject, world.device(), "8867-4", 71.0, NOON - HOUR)
+    headers, patient = bearer(token_of(client, app)), world.pseudonym(app, subject)
+
+    first, second = (client.get(f"/fhir/Observation?patient={patient}", headers=headers).content for _ in range(2))
+
+    assert first == second
