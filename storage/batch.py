@@ -60,12 +60,13 @@ class Part(NamedTuple):
 
 
 class VitalsRecord(NamedTuple):
-    """One record of the vitals topic."""
+    """One record of the vitals topic: its observations stand at ``start`` to ``end`` (exclusive) of the batch."""
 
     source: Source
     offset: int
     parts: list[Part]
     start: int
+    end: int
 
 
 class SetAside(NamedTuple):
@@ -146,7 +147,7 @@ def _take_vitals(batch: Batch, record: KafkaRecord) -> None:
         observations = sorted(observations, key=lambda one: one.message)
         parts = _parts(observations, start)
     batch.observations += observations
-    batch.vitals.append(VitalsRecord(source, record.offset, parts, start))
+    batch.vitals.append(VitalsRecord(source, record.offset, parts, start, start + len(observations)))
 
 
 class _OutOfOrder(Exception):

@@ -24,6 +24,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 from psycopg import AsyncConnection
@@ -34,12 +35,20 @@ from contracts.topics import ALERTS, LEDGER, PARTITIONS, QUARANTINE, RAW, VITALS
 from runtime.settings import DatabaseSettings, KafkaSettings
 from storage.batch import KafkaRecord, Source, source_of
 from storage.database import connect, translated
-from storage.log_reads import Log, Span, open_log
+from storage.log_reads import Log, open_log
 
 STORED_TOPICS = (VITALS, LEDGER, QUARANTINE, ALERTS)
 POLL_SECONDS = 0.3
 RawKey = tuple[int, int]
 """Partition and offset of a raw record."""
+
+
+class Hole(NamedTuple):
+    """Raw records ``first`` to ``last`` of a partition that were passed over."""
+
+    partition: int
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class Closing:
         duplicate: messages known already, by normaliser and store.
         quarantined: messages refused, by normaliser and store.
         in_flight: messages on their way.
-        holes: raw records that were passed over, as (partition, offset).
+        holes: raw records that were passed over.
         lag: records by topic that are not in the database yet; for the raw topic, those not entered.
     """
 
@@ -63,7 +72,7 @@ class Closing:
     duplicate: int
     quarantined: int
     in_flight: int
-    holes: tuple[RawKey, ...] = ()
+    holes: tuple[Hole, ...] = ()
     lag: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -93,12 +102,15 @@ class _Books:
     quarantined: int
     positions: dict[tuple[str, int], int]
     tops: dict[int, int]
-    holes: tuple[RawKey, ...]
+    holes: tuple[Hole, ...]
     ahead: dict[RawKey, int]
 
     def entered(self, source: Source) -> bool:
         """Tell whether a raw record has its row."""
-        return source.raw_offset < self.tops[source.raw_partition] and source[:2] not in self.holes
+        partition, offset, _ = source
+        return offset < self.tops[partition] and not any(
+            hole.partition == partition and hole.first <= offset <= hole.last for hole in self.holes
+        )
 
 
 async def closing(database: DatabaseSettings, kafka: KafkaSettings) -> Closing:
@@ -189,8 +201,7 @@ WITH entered AS (
         lag(r.raw_offset, 1, coalesce(m.next, 0) - 1) OVER (PARTITION BY r.raw_partition ORDER BY r.raw_offset) AS before
     FROM ledger_raw r LEFT JOIN ledger_marks m USING (raw_partition) WHERE r.raw_offset >= coalesce(m.next, 0)
 )
-SELECT partition, missed FROM entered CROSS JOIN LATERAL generate_series(before + 1, entered_offset - 1) AS missed
-WHERE entered_offset > before + 1 ORDER BY 1, 2 LIMIT %s"""
+SELECT partition, before + 1, entered_offset - 1 FROM entered WHERE entered_offset > before + 1 ORDER BY 1, 2 LIMIT %s"""
 _AHEAD = """
 SELECT s.raw_partition, s.raw_offset, sum(messages_stored + messages_duplicate + messages_quarantined)::bigint
 FROM ledger_stored s LEFT JOIN ledger_marks m USING (raw_partition)
@@ -201,7 +212,7 @@ _KNOWN = """
 SELECT s.raw_partition, s.raw_offset, s.vitals_partition FROM ledger_stored s
 JOIN unnest(%s::int[], %s::bigint[], %s::int[]) AS n(p, o, v)
     ON (s.raw_partition, s.raw_offset, s.vitals_partition) = (n.p, n.o, n.v)"""
-MOST_HOLES = 10_000
+MOST_HOLES = 1_000
 
 
 async def _read_books(connection: AsyncConnection) -> _Books:
@@ -221,7 +232,7 @@ async def _read_books(connection: AsyncConnection) -> _Books:
         received, replayed, stored, duplicate, quarantined,
         positions={(topic, partition): following for topic, partition, following in positions},
         tops=dict(tops),
-        holes=tuple((partition, offset) for partition, offset in holes),
+        holes=tuple(Hole(*hole) for hole in holes),
         ahead={(partition, offset): messages for partition, offset, messages in ahead},
     )  # fmt: skip
 
@@ -232,14 +243,13 @@ async def _count_raw(log: Log, books: _Books, ends: dict[tuple[str, int], int]) 
     return {(one.partition, one.offset): count_of(one.headers) async for one in log.read(RAW, spans)}
 
 
-async def _count_holes(log: Log, holes: Iterable[RawKey]) -> int:
-    wanted = set(holes)
-    spans: dict[int, Span] = {}
-    for partition, offset in wanted:
-        since, upto = spans.get(partition, (offset, offset + 1))
-        spans[partition] = min(since, offset), max(upto, offset + 1)
-    counts = [count_of(one.headers) async for one in log.read(RAW, spans) if (one.partition, one.offset) in wanted]
-    return sum(counts)
+async def _count_holes(log: Log, holes: Iterable[Hole]) -> int:
+    """Count the messages of the raw records that were passed over, as far as Kafka still holds them."""
+    total = 0
+    for hole in holes:
+        async for record in log.read(RAW, {hole.partition: (hole.first, hole.last + 1)}):
+            total += count_of(record.headers)
+    return total
 
 
 async def _count_unstored(connection: AsyncConnection, log: Log, books: _Books, ends: dict[tuple[str, int], int]) -> int:

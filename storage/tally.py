@@ -50,24 +50,23 @@ def message_outcome(outcomes: bytearray, part: Part) -> int:
     return QUARANTINED if QUARANTINED in found else DUPLICATE
 
 
-def count(record: VitalsRecord, outcomes: bytearray | None, readings: int) -> Counts:
+def count(record: VitalsRecord, outcomes: bytearray | None) -> Counts:
     """Count one vitals record.
 
     Args:
         record: the record.
         outcomes: of every reading of the batch; None when all were stored.
-        readings: how many it holds.
 
     Returns:
         Its counts.
     """
     if outcomes is None:
-        return Counts(sum([part.owner for part in record.parts]), 0, 0, readings, 0, 0)
+        return Counts(sum([part.owner for part in record.parts]), 0, 0, record.end - record.start, 0, 0)
     messages = {STORED: 0, DUPLICATE: 0, QUARANTINED: 0}
     for part in record.parts:
         if part.owner:
             messages[message_outcome(outcomes, part)] += 1
-    found = outcomes[record.start : record.start + readings]
+    found = outcomes[record.start : record.end]
     return Counts(
         messages[STORED],
         messages[DUPLICATE],

@@ -133,8 +133,8 @@ class Writer:
         outcomes = await self._observations.write(connection, batch.rows)
         new_outcomes = await tables.enter_outcomes(connection, batch.outcomes)
         counts: dict[Source, tally.Counts] = {}
-        for record, end in _with_ends(batch):
-            counts.setdefault(record.source, tally.count(record, outcomes, end - record.start))
+        for record in batch.vitals:
+            counts.setdefault(record.source, tally.count(record, outcomes))
         for refused in batch.refused_vitals:
             counts.setdefault(refused.source, tally.Counts(0, 0, refused.messages, 0, 0, refused.readings))
         new = await tables.enter_stored(connection, counts)
@@ -203,13 +203,6 @@ class Writer:
         if outcomes is not None:
             for code, amount in _refused_codes(batch, outcomes).items():
                 events.READING_REFUSED.emit(amount, code=code)
-
-
-def _with_ends(batch: Batch) -> Iterable[tuple[batches.VitalsRecord, int]]:
-    if not batch.vitals:  # ledger rows, quarantine or alerts come alone, too
-        return []
-    starts = [record.start for record in batch.vitals[1:]]
-    return zip(batch.vitals, [*starts, len(batch.observations)], strict=True)
 
 
 def _refused_readings(batch: Batch, record: batches.VitalsRecord, outcomes: bytearray, now: int) -> list[batches.SetAside]:
