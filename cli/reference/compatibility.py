@@ -1,9 +1,9 @@
 """Whether a JSON Schema may replace a published one of the same version. Pure.
 
 The question is always the same: is there something that one side may write and the other side does not take? What others send us
-(``TAKEN``) is written after the old schema and read after the new one, what we send (``GIVEN``) the other way round; between our own
-processes (``BETWEEN``), which are upgraded one after the other, both must hold. Nobody is taken to write a field that his schema does
-not name.
+(``TAKEN``) is written after the old schema and read after the new one, what we send (``GIVEN``) the other way round; between our
+own processes (``BETWEEN``), which are upgraded one after the other, both must hold. It is taken for granted that nobody writes a
+field that the schema does not name.
 
 It understands what our schemas use. A change of a keyword that it does not understand is refused too, since it cannot be judged.
 """
