@@ -225,6 +225,7 @@ async def eventually(condition: Callable[[], bool], seconds: float = 15.0) -> No
 def ensure_running(stack: Stack, *names: str) -> None:
     for name in names:
         if not stack.answers(name):
+            stack.stop_process(name)  # what an earlier test left dead
             stack.start_process(name)
     for name in names:
         stack.wait_process(name)

@@ -109,6 +109,7 @@ async def test_a_router_killed_again_and_again_releases_every_consented_reading_
     async with load(platform, consenting, silent) as published:
         for _ in range(3):
             platform.stack.kill("router", signal.SIGKILL)
+            platform.stack.stop_process("router")
             platform.stack.start_process("router", wait=True)
             await asyncio.sleep(0.7)
     await platform.routed(60)
