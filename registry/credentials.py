@@ -88,7 +88,6 @@ class Credentials:
     def _meddled(self) -> bool:
         """Tell whether somebody else wrote the file (a former leader, late), or another broker process runs."""
         if password_file.stamp(self._settings.broker_password_file) != self._stamp:
-            self._written = None
             return True
         pid = self._broker()
         return pid is not None and pid != self._told
@@ -120,15 +119,14 @@ class Credentials:
 
     def _write(self, text: str) -> bool:
         path = self._settings.broker_password_file
-        if self._written is None:
-            self._written = password_file.read(path)
-        changed = text != self._written
-        if changed:
-            password_file.write(path, text)
-            self._written = text
-            events.CREDENTIALS_WRITTEN.emit(accounts=text.count("\n"))
-        self._stamp = password_file.stamp(path)
-        return changed
+        seen = password_file.stamp(path)
+        if self._written is None or seen != self._stamp:
+            self._stamp, self._written = seen, password_file.read(path)
+        if text == self._written:
+            return False
+        self._stamp, self._written = password_file.write(path, text), text
+        events.CREDENTIALS_WRITTEN.emit(accounts=text.count("\n"))
+        return True
 
     def _broker(self) -> int | None:
         pid_file = self._settings.broker_pid_file

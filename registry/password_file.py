@@ -27,8 +27,16 @@ def compose(services: str, devices: Iterable[tuple[str, str]]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def write(path: Path, text: str) -> None:
-    """Replace the file at once: a reader sees the old one or the new one, also after a crash of the machine."""
+Stamp = tuple[int, int, int]
+"""What changes whenever a file is written by somebody: its inode, size and time."""
+
+
+def write(path: Path, text: str) -> Stamp:
+    """Replace the file at once: a reader sees the old one or the new one, also after a crash of the machine.
+
+    Returns:
+        The stamp of what was written, also if somebody else replaces it in the next moment.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE)
     try:
@@ -37,6 +45,7 @@ def write(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+            written = _stamp(os.fstat(file.fileno()))
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -46,6 +55,7 @@ def write(path: Path, text: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+    return written
 
 
 def read(path: Path) -> str:
@@ -56,12 +66,15 @@ def read(path: Path) -> str:
         return ""
 
 
-def stamp(path: Path) -> tuple[int, int, int] | None:
-    """Give what changes whenever the file is written by somebody, or None where there is none."""
+def stamp(path: Path) -> Stamp | None:
+    """Give a file's stamp, or None where there is none."""
     try:
-        found = path.stat()
+        return _stamp(path.stat())
     except FileNotFoundError:
         return None
+
+
+def _stamp(found: os.stat_result) -> Stamp:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
