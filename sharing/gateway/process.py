@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -43,7 +44,6 @@ def run() -> int:
     Raises:
         Misconfigured: a setting is missing or wrong.
     """
-    telemetry.start(load(ProcessSettings), "gateway")
     settings = load(GatewaySettings)
     kafka_settings = load(KafkaSettings)
     commands = KafkaCommands(kafka_settings)
@@ -66,8 +66,18 @@ def run() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end_quietly)
     server = uvicorn.Server(_server_settings(settings, RequestRoom(make_application(held, lifespan))))
-    server.run()
+    with _listening(settings) as listener:
+        # Whoever waits for our metrics may then send requests: they queue until the application is up.
+        telemetry.start(load(ProcessSettings), "gateway")
+        server.run(sockets=[listener])
     return 0 if server.started else 1
+
+
+def _listening(settings: GatewaySettings) -> socket.socket:
+    try:
+        return socket.create_server((settings.host, settings.port), backlog=MOST_REQUESTS_AT_ONCE)
+    except OSError as error:
+        raise Misconfigured(f"AGORA_GATEWAY_PORT: port {settings.port} cannot be used: {error.strerror}") from None
 
 
 def _end_quietly(_number: int, _frame: FrameType | None) -> None:
