@@ -211,8 +211,10 @@ def ready_to_paste(access: apps.Access, addresses: AppAddressSettings) -> str:
             f"TOKEN=$(curl -sS --cacert '{addresses.ca_file}' -u {access.client_id}:{access.client_secret} \\",
             f"  -d grant_type=client_credentials {addresses.gateway_public_url}/oauth/token \\",
             "  | python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])')",
-            f"curl -sS --cacert '{addresses.ca_file}' -H \"Authorization: Bearer $TOKEN\" \\",
-            f"  '{addresses.gateway_public_url}/fhir/Observation?_count=5'",
+            f"fhir() {{ curl -sS --cacert '{addresses.ca_file}' -H \"Authorization: Bearer $TOKEN\" \\",
+            f'  "{addresses.gateway_public_url}/fhir/$1"; }}',
+            "fhir Patient    # who shares with the app; then, with the id of one of them:",
+            "fhir 'Observation?patient=ID&_count=5'",
         ]
     )
 
