@@ -182,6 +182,9 @@ def _take_quarantined(batch: Batch, record: KafkaRecord) -> None:
     message = decode_quarantined(record.value or b"")
     to_datetime(message.received_at)
     to_datetime(message.quarantined_at)
+    if not message.source:
+        # Refused before it was in any record (the bridge, too large): known by the record that tells of it.
+        message = msgspec.structs.replace(message, source=str(Coordinates(record.topic, record.partition, record.offset)))
     batch.set_aside.append(SetAside(message))
 
 
