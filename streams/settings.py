@@ -12,7 +12,7 @@ class StreamsSettings(BaseSettings):
     """What the Faust worker needs beside Kafka's address."""
 
     model_config = SettingsConfigDict(env_prefix="AGORA_STREAMS_", frozen=True)
-    data_folder: Path = Field(description="folder of the local RocksDB copies of the tables; may be deleted, costs a recovery")
+    data_folder: Path = Field(description="folder that Faust asks for; nothing in it needs to be kept")
     in_flight_frames: int = Field(64, ge=1, le=4096, description="records of one topic processed but not yet confirmed by Kafka")
     dedup_readings_per_device: int = Field(32, ge=0, le=10_000, description="recent readings per device that are remembered")
     commit_interval_seconds: float = Field(0.5, gt=0, le=60, description="how often acknowledged offsets are committed")
