@@ -24,7 +24,7 @@ def docs(
         bool, typer.Option("--publish", help="Record the JSON Schemas as published, to be kept compatible.")
     ] = False,
 ) -> None:
-    """Make the reference in docs/reference from the code: topics, settings, events, errors, vitals, devices, commands, schemas.
+    """Make docs/reference from the code (topics, settings, events, errors, vitals, devices, commands, schemas) and list the ADRs.
 
     A JSON Schema that would break whoever relies on the published one is refused.
 
@@ -56,7 +56,7 @@ def run(folder: Path, *, check: bool, publish: bool) -> int:
         return 1
     changed = pages.differing(folder) if check else pages.write(folder)
     for name in changed:
-        _notes.print(f"{'differs' if check else 'written'}: docs/reference/{name}", markup=False)
+        _notes.print(f"{'differs' if check else 'written'}: docs/{name}", markup=False)
     if publish and not check:
         pages.publish(folder)
     return 1 if check and changed else 0

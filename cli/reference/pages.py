@@ -1,4 +1,4 @@
-"""All of ``docs/reference`` that is generated: made, compared, written."""
+"""All of ``docs`` that is generated: made, compared, written."""
 
 from __future__ import annotations
 
@@ -6,30 +6,32 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cli.reference import commands, devices, errors, events, schemas, settings, topics, vitals
+from cli.reference import commands, decisions, devices, errors, events, schemas, settings, topics, vitals
 from cli.reference.found import ROOT
 
-FOLDER = ROOT / "docs" / "reference"
-PUBLISHED = "schemas/published.json"
+FOLDER = ROOT / "docs"
+SCHEMAS_FOLDER = "reference/schemas"
+PUBLISHED = f"{SCHEMAS_FOLDER}/published.json"
 
 
 def pages() -> dict[str, str]:
     """Make every generated file.
 
     Returns:
-        Its text by path below ``docs/reference``.
+        Its text by path below ``docs``.
     """
     made = {
-        "cli.md": commands.render(),
-        "devices.md": devices.render(),
-        "errors.md": errors.render(),
-        "events.md": events.render(),
-        "settings.md": settings.render(),
-        "topics.md": topics.render(),
-        "vitals.md": vitals.render(),
-        "schemas/README.md": schemas.render(),
+        "adr/README.md": decisions.render(),
+        "reference/cli.md": commands.render(),
+        "reference/devices.md": devices.render(),
+        "reference/errors.md": errors.render(),
+        "reference/events.md": events.render(),
+        "reference/settings.md": settings.render(),
+        "reference/topics.md": topics.render(),
+        "reference/vitals.md": vitals.render(),
+        f"{SCHEMAS_FOLDER}/README.md": schemas.render(),
     }
-    return made | {f"schemas/{one.file}": schemas.text(one.schema()) for one in schemas.SCHEMAS}
+    return made | {f"{SCHEMAS_FOLDER}/{one.file}": schemas.text(one.schema()) for one in schemas.SCHEMAS}
 
 
 def differing(folder: Path = FOLDER) -> list[str]:
@@ -40,7 +42,7 @@ def differing(folder: Path = FOLDER) -> list[str]:
     """
     made = pages()
     differ = {name for name, text in made.items() if not (folder / name).exists() or (folder / name).read_text() != text}
-    left = {f"schemas/{path.name}" for path in folder.glob("schemas/*.json")} - made.keys() - {PUBLISHED}
+    left = {f"{SCHEMAS_FOLDER}/{path.name}" for path in folder.glob(f"{SCHEMAS_FOLDER}/*.json")} - made.keys() - {PUBLISHED}
     return sorted(differ | left)
 
 

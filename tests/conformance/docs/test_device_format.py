@@ -21,7 +21,9 @@ NOW = 1_795_341_600_000_000 + MINUTE
 """A minute after the examples' time."""
 SCHEMA = validator_for(SCHEMAS[0].schema())
 DEVICE = DeviceRecord(org="org", device="any", model="agora-generic", loans=(Loan(start=0, subject="anna"),))
-EXAMPLES = re.findall(r"^```json ?([^\n]*)\n(.*?)^```$", (FOLDER / "device-format.md").read_text(), re.DOTALL | re.MULTILINE)
+EXAMPLES = re.findall(
+    r"^```json ?([^\n]*)\n(.*?)^```$", (FOLDER / "reference/device-format.md").read_text(), re.DOTALL | re.MULTILINE
+)
 ACCEPTED = [body for words, body in EXAMPLES if not words]
 OTHERS = [(words.split(), body) for words, body in EXAMPLES if words]
 
