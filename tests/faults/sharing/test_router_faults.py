@@ -177,3 +177,45 @@ async def test_a_withdrawal_while_the_keeper_is_away_is_kept_by_holding(platform
     await platform.routed()
     received = await platform.received(app)
     assert max(record.appended_at_ms for record in under(received, consent.consent)) <= committed_ms + 1000
+
+
+async def backlog(platform: Platform, subject: str) -> list[Observation]:
+    """Publish at once what keeps the router busy for a while."""
+    async with platform.vitals_producer() as producer:
+        made = [
+            [reading(HEART, 60.0, subject=subject, sequence=number * 40 + place) for place in range(40)] for number in range(250)
+        ]
+        await asyncio.gather(*(platform.publish(producer, record) for record in made))
+    return [entry for record in made for entry in record]
+
+
+async def test_kafka_restarted_while_the_router_works_loses_nothing(platform: Platform) -> None:
+    subject = platform.subject("p")
+    app = platform.app("rhythm")
+    platform.grant(subject, app, HEART)
+    await platform.known()
+    published = await backlog(platform, subject)
+    platform.stack.stop_process("kafka")
+    platform.stack.start_server("kafka")
+    await platform.routed(90)
+    received = await platform.received(app)
+    assert {record.identifier for record in received} == identifiers(platform, app, published)
+    assert sum(entry[4] for entry in platform.log(app=app.app)) == len(published)
+
+
+async def test_without_the_database_nothing_is_committed_and_afterwards_everything_is_logged(platform: Platform) -> None:
+    subject = platform.subject("p")
+    app = platform.app("rhythm")
+    platform.grant(subject, app, HEART)
+    await platform.known()
+    published = await backlog(platform, subject)
+    platform.stack.stop_process("postgres")
+    await asyncio.sleep(2.0)
+    platform.stack.start_server("postgres")
+    await platform.routed(90)
+    received = await platform.received(app)
+    assert {record.identifier for record in received} == identifiers(platform, app, published)
+    settings = database_settings(platform.stack.settings("operator"))
+    with psycopg.connect(settings.conninfo()) as connection:
+        rows = connection.execute("SELECT sum(readings) FROM access_log WHERE app = %s", [app.app]).fetchall()
+    assert rows == [(len(published),)]
