@@ -83,8 +83,8 @@ class Publication:
         found: dict[tuple[str, str], bytes] = {}
         reader = kafka.consumer(self._settings, None)
         async with asyncio.timeout(60):
-            await reader.start()
             try:
+                await reader.start()
                 partitions = [TopicPartition(topic.name, 0) for topic in TOPICS]
                 reader.assign(partitions)
                 await reader.seek_to_beginning(*partitions)

@@ -58,8 +58,8 @@ class Settling:
 
     async def _ends(self) -> dict[int, int]:
         reader: AIOKafkaConsumer = kafka.consumer(self._kafka, None)
-        await reader.start()
         try:
+            await reader.start()
             partitions = [TopicPartition(VITALS.name, number) for number in range(VITALS.partitions)]
             return {partition.partition: end for partition, end in (await reader.end_offsets(partitions)).items()}
         finally:

@@ -91,8 +91,8 @@ class Watchdog:
     async def _beginning(self, partition: int) -> int:
         """Find the first record Kafka still has, for a ledger that is watched for the first time."""
         reader = kafka.consumer(self._kafka, None)
-        await reader.start()
         try:
+            await reader.start()
             place = TopicPartition(RAW.name, partition)
             return int((await reader.beginning_offsets([place]))[place])
         finally:
