@@ -89,10 +89,12 @@ def _ask(demo: Demo, patient: str, vital: str) -> str:
 
 def _read(demo: Demo, app: str, whose: str) -> str:
     access = demo.cast.access[app]
+    last_minute = "s@$((($(date +%s) - 60) * 1000))"
     return (
-        f"kcat -C -b localhost:{demo.view.instance.ports.kafka_apps} -t {demo.cast.access[whose].topic} -e -q -o s@$((($(date +%s) - 60) * 1000))"
+        f"kcat -C -b localhost:{demo.view.instance.ports.kafka_apps} -t {demo.cast.access[whose].topic} -e -q -o {last_minute}"
         " -X security.protocol=SASL_SSL -X sasl.mechanisms=SCRAM-SHA-512"
-        f" -X sasl.username={access.kafka_user} -X sasl.password={access.kafka_password} -X ssl.ca.location='{demo.ca_file}' | tail -n 3"
+        f" -X sasl.username={access.kafka_user} -X sasl.password={access.kafka_password}"
+        f" -X ssl.ca.location='{demo.ca_file}' | tail -n 3"
     )
 
 
