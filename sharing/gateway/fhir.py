@@ -34,7 +34,8 @@ TRIES = 3
 ALL_VITALS = frozenset(vital.code for vital in VITALS)
 _ACCEPTED = ("json", "*/*", "application/*", "text/html")
 FHIR_ANSWERS: dict[int | str, dict[str, Any]] = {
-    status: {"description": "OperationOutcome", "content": {FHIR_JSON: {}}} for status in (400, 401, 403, 404, 406, 503)
+    status: {"description": "a resource" if status == 200 else "OperationOutcome", "content": {FHIR_JSON: {}}}
+    for status in (200, 400, 401, 403, 404, 406, 422, 503)
 }
 
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+import stamina
 import uvicorn
 from fastapi import FastAPI
 
@@ -44,6 +45,7 @@ def run() -> int:
     Raises:
         Misconfigured: a setting is missing or wrong.
     """
+    stamina.instrumentation.set_on_retry_hooks([])  # our own events tell of each attempt
     settings = load(GatewaySettings)
     kafka_settings = load(KafkaSettings)
     commands = KafkaCommands(kafka_settings)

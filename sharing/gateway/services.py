@@ -21,6 +21,7 @@ from sharing.oauth import TokenAuthority
 
 MOST_CONNECTIONS = 8
 CONNECTION_SECONDS = 3.0
+RECONNECT_SECONDS = 5.0
 STATEMENT_MILLISECONDS = 5000
 
 
@@ -104,6 +105,8 @@ def make_pool(settings: DatabaseSettings) -> ConnectionPool[Connection[Any]]:
         min_size=1,
         max_size=MOST_CONNECTIONS,
         timeout=CONNECTION_SECONDS,
+        # The pool waits twice as long before each new attempt; given up early, the next request tries at once.
+        reconnect_timeout=RECONNECT_SECONDS,
         open=False,
         check=ConnectionPool.check_connection,
     )

@@ -25,6 +25,9 @@ from sharing.oauth import SCOPES_SUPPORTED, ScopeRefused, granted_scopes
 HASHES_AT_ONCE = 2
 """Hashing a secret takes memory and a core on purpose; FHIR requests must not wait behind a flood of guesses."""
 LONGEST_FIELD = 256
+_TOKEN_ANSWERS: dict[int | str, dict[str, Any]] = {
+    status: {"description": "OAuth error", "content": {"application/json": {}}} for status in (400, 401, 422, 429, 503)
+}
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="agora", charset="UTF-8"'}
 
 
@@ -123,6 +126,12 @@ def _log(held: Services, access: Access) -> None:
         record(connection, [access])
 
 
+class KeySetResponse(JSONResponse):
+    """A JWK set (RFC 7517)."""
+
+    media_type = "application/jwk-set+json"
+
+
 Field = Annotated[str, Form(max_length=LONGEST_FIELD, pattern=r"^[^\x00]*$")]
 
 
@@ -131,7 +140,7 @@ def router() -> APIRouter:
     routes = APIRouter(tags=["OAuth 2"])
     desk = TokenDesk()
 
-    @routes.post("/oauth/token", summary="Get an access token")
+    @routes.post("/oauth/token", summary="Get an access token", responses=_TOKEN_ANSWERS)
     async def token(
         request: Request, grant_type: Field = "", scope: Field = "", client_id: Field = "", client_secret: Field = ""
     ) -> JSONResponse:
@@ -147,9 +156,9 @@ def router() -> APIRouter:
         answer = await desk.answer(services.of(request), given, scope, address, services.request_id(request))
         return JSONResponse(answer, headers={"Pragma": "no-cache"})
 
-    @routes.get("/oauth/jwks", summary="The keys that sign access tokens")
-    def keys(request: Request) -> JSONResponse:
-        return JSONResponse(services.of(request).tokens.public_keys(), media_type="application/jwk-set+json")
+    @routes.get("/oauth/jwks", summary="The keys that sign access tokens", response_class=KeySetResponse)
+    def keys(request: Request) -> KeySetResponse:
+        return KeySetResponse(services.of(request).tokens.public_keys())
 
     @routes.get("/.well-known/smart-configuration", summary="What a client needs to know (SMART App Launch 2)")
     @routes.get("/fhir/.well-known/smart-configuration", include_in_schema=False)
