@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
+from msgspec.structs import replace as replace_struct
 
 from cli.operator import settings
 from contracts import frames, ids
 from contracts.frames import Coordinates, RawFrame, RawMessage
 from contracts.instants import hour_of
 from contracts.observation import Observation, Quality, VitalsFrame
-from contracts.outcomes import DeviceOutcome, RawOutcome
+from contracts.outcomes import DeviceOutcome, RawOutcome, decode_outcome
 from contracts.topics import LEDGER, PARTITIONS, RAW, VITALS
 from deploy.local.stack import Stack
 from runtime import clock, kafka
@@ -257,6 +258,15 @@ class Feeder:
     async def publish_derived(self, raw: Coordinates, messages: Sequence[Message]) -> None:
         vitals, outcome = derive(self._clinic, raw, messages)
         for record in (*vitals.values(), outcome):
+            await self.send(record)
+
+    async def publish_replays(self, messages: Sequence[Message], partition: int = 0) -> None:
+        """Publish messages as replays, which are not received again."""
+        raw = await self.publish_raw(messages, partition)
+        vitals, outcome = derive(self._clinic, raw, messages)
+        found = decode_outcome(outcome.value or b"")
+        devices = [replace_struct(one, received=0, replayed=one.received) for one in found.devices]
+        for record in (*vitals.values(), replace(outcome, value=frames.encode(replace_struct(found, devices=devices)))):
             await self.send(record)
 
     async def send(self, record: Record) -> int:
