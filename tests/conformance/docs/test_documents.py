@@ -20,6 +20,7 @@ from runtime.telemetry import METRICS
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
 WRITTEN = [path for path in PAGES if path not in {FOLDER / name for name in pages()}]
 EACH = pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+COMMANDS = all_commands()
 DELIVERY = ROOT / "docs" / "delivery.md"
 PROOF = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 PROMISE = re.compile(r"^(\d+)\. (.*?)(?=^\d+\. |^\*Not|^##|\Z)", re.DOTALL | re.MULTILINE)
@@ -49,14 +50,13 @@ def test_every_promise_is_in_must_or_should_and_has_a_proof() -> None:
 
 @EACH
 def test_every_command_that_a_page_shows_exists_with_its_options(path: Path) -> None:
-    commands = all_commands()
     for found in CALL.finditer(path.read_text()):
         words = ["./agora", *found[1].split()]
-        known = [named for named in commands if list(named) == words[: len(named)]]
-        group = any(list(named[: len(words)]) == words for named in commands)
+        known = [named for named in COMMANDS if list(named) == words[: len(named)]]
+        group = any(list(named[: len(words)]) == words for named in COMMANDS)
         assert known or group, found[0]
         for option in found[2].split():
-            assert option == "--help" or (known and option in options_of(commands[known[0]])), found[0]
+            assert option == "--help" or (known and option in options_of(COMMANDS[known[0]])), found[0]
 
 
 def options_of(command: object) -> set[str]:
