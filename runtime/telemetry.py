@@ -83,6 +83,27 @@ def histogram(name: str, help_text: str, labels: tuple[str, ...] = ()) -> Histog
     return Histogram(name, help_text, labels, buckets=LATENCY_BUCKETS)
 
 
+REPEAT_SECONDS = 10.0
+
+
+class _Sparing(logging.Filter):
+    """Lets a library say the same thing once in ten seconds: aiokafka writes thousands of lines a second while Kafka is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if len(self._said) > 1000:
+            self._said.clear()
+        key = (record.name, str(record.msg))
+        last = self._said.get(key)
+        if last is not None and record.created - last < REPEAT_SECONDS:
+            return False
+        self._said[key] = record.created
+        return True
+
+
 def start(settings: ProcessSettings, process: str) -> None:
     """Configure logging for a process and serve its metrics.
 
@@ -109,6 +130,7 @@ def start(settings: ProcessSettings, process: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(_Sparing())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr=settings.metrics_host)

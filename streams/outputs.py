@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,8 +18,8 @@ from streams import events
 
 RETRY_SECONDS = 0.2
 START_RETRY_SECONDS = 1.0
-BATCH_BYTES = 1024 * 1024
-"""Frames are large; aiokafka's default of 16 KiB would make a request of each."""
+BATCH_BYTES = 256 * 1024
+"""Frames are large; aiokafka's default of 16 KiB would make a request of each. A request holds one batch of every partition."""
 
 
 class Output(NamedTuple):
@@ -37,6 +38,25 @@ class Output(NamedTuple):
     key: bytes | None
     value: bytes
     headers: Headers
+
+
+def patient_producer(settings: KafkaSettings) -> AIOKafkaProducer:
+    """Make the producer of the worker's outputs.
+
+    aiokafka gives a batch up when its partition had no leader for the time of a request, also one that has its sequence number
+    already; everything after it is then refused as out of order, for ever. A batch that never expires is sent once Kafka is back.
+
+    Args:
+        settings: where Kafka is, and as whom.
+
+    Returns:
+        A producer that was not started yet.
+    """
+    producer = kafka.producer(
+        settings, max_request_size=VITALS.max_message_bytes, max_batch_size=BATCH_BYTES, request_timeout_ms=30_000
+    )
+    producer._message_accumulator._batch_ttl = math.inf
+    return producer
 
 
 class _Delivery:
@@ -98,9 +118,7 @@ class Outputs:
     async def start(self) -> None:
         """Connect; a Kafka that does not answer is waited for."""
         while True:
-            producer = kafka.producer(
-                self._settings, max_request_size=VITALS.max_message_bytes, max_batch_size=BATCH_BYTES, request_timeout_ms=30_000
-            )
+            producer = patient_producer(self._settings)
             try:
                 await producer.start()
             except KafkaConnectionError as error:

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from typing import NoReturn
 
 from runtime import telemetry
 from runtime.settings import KafkaSettings, ProcessSettings, load
@@ -23,7 +24,7 @@ def run() -> int:
     """Run the worker until it is told to stop or cannot go on.
 
     Returns:
-        0 after an orderly stop, 1 after a failure. A failure leaves unacknowledged what was not confirmed.
+        0 after an orderly stop. A failure ends the process with 1 and leaves unacknowledged what was not confirmed.
 
     Raises:
         Misconfigured: at start, naming the setting.
@@ -32,12 +33,7 @@ def run() -> int:
     kafka_settings = load(KafkaSettings)
     settings = load(StreamsSettings)
     telemetry.start(process, "streams")
-    code = asyncio.run(_Worker(kafka_settings, settings).run())
-    if code:
-        # Faust's threads may hang after a failure, and an interpreter's exit would wait for them.
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    return asyncio.run(_Worker(kafka_settings, settings).run())
 
 
 class _Worker:
@@ -67,7 +63,7 @@ class _Worker:
         if working.done() and not working.cancelled() and (error := working.exception()) is not None:
             self.fail(error)
         if self._failure is not None:
-            return EXIT_FAILED
+            _leave()
         return await self._end(streams, working)
 
     async def _work(self, streams: Streams) -> None:
@@ -90,12 +86,18 @@ class _Worker:
                 await streams.devices.stop()
         except TimeoutError:
             self.fail(TimeoutError(f"the stop took longer than {self._settings.stop_seconds} s"))
-            return EXIT_FAILED
+            _leave()
         finally:
             working.cancel()
         await asyncio.gather(working, return_exceptions=True)
         events.WORKER_STOPPED.emit()
         return 0
+
+
+def _leave() -> NoReturn:
+    """End the process at once: winding Faust up could acknowledge, and its threads may hang."""
+    sys.stderr.flush()
+    os._exit(EXIT_FAILED)
 
 
 def _spare_the_collector() -> None:
