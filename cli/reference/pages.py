@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cli.reference import commands, decisions, devices, errors, events, schemas, settings, topics, vitals
+from cli.reference import apps, commands, decisions, devices, errors, events, schemas, settings, topics, vitals
 from cli.reference.found import ROOT
 
 FOLDER = ROOT / "docs"
@@ -22,6 +22,7 @@ def pages() -> dict[str, str]:
     """
     made = {
         "adr/README.md": decisions.render(),
+        "reference/apps.md": apps.render(),
         "reference/cli.md": commands.render(),
         "reference/devices.md": devices.render(),
         "reference/errors.md": errors.render(),

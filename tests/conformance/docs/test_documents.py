@@ -6,6 +6,7 @@ import ast
 import re
 from functools import cache
 from pathlib import Path
+from urllib.parse import parse_qsl
 from xml.etree import ElementTree as XML
 
 import pytest
@@ -16,6 +17,7 @@ from cli.reference.found import ROOT
 from cli.reference.pages import FOLDER, pages
 from contracts.errors import Code
 from runtime.telemetry import METRICS
+from sharing.fhir.search import observation_search
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
 WRITTEN = [path for path in PAGES if path not in {FOLDER / name for name in pages()}]
@@ -61,6 +63,12 @@ def test_every_command_that_a_page_shows_exists_with_its_options(path: Path) -> 
 
 def options_of(command: object) -> set[str]:
     return {option for one in command.params for option in (*one.opts, *one.secondary_opts)}  # type: ignore[attr-defined]
+
+
+@EACH
+def test_every_search_that_a_page_shows_is_one_that_the_gateway_takes(path: Path) -> None:
+    for query in re.findall(r"/fhir/Observation\?([^'\"\s`]+)", path.read_text()):
+        assert observation_search(parse_qsl(query, strict_parsing=True), "https://localhost/fhir")
 
 
 @EACH

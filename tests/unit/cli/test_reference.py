@@ -8,6 +8,7 @@ from cli import docs_commands
 from cli.reference import decisions, pages
 from cli.reference.markdown import code, number, page, table
 from cli.reference.vitals import mdc
+from contracts.errors import AgoraError
 
 
 def run(folder: Path, *, check: bool = False, publish: bool = False) -> int:
@@ -69,5 +70,5 @@ def test_a_decision_record_without_a_status_is_told_by_name(tmp_path: Path) -> N
         (2, "Later", "accepted", "0002-later.md"),
     ]
     (tmp_path / "0003-none.md").write_text("# 3. None\n")
-    with pytest.raises(ValueError, match="0003-none"):
+    with pytest.raises(AgoraError, match="0003-none"):
         decisions.records(tmp_path)
