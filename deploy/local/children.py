@@ -90,9 +90,8 @@ class Children:
                 child.pause = (
                     FIRST_PAUSE_SECONDS if now - child.begun > HEALTHY_SECONDS else min(child.pause * 2, LONGEST_PAUSE_SECONDS)
                 )
-                child.due = now + child.pause
+                child.due = now + child.pause  # nothing is written before the new start: a busy disk must not delay it
                 child.identity = None
-                self._changed()
             if child.due is not None and child.due <= now:
                 self._restart(child)
         dues = [child.due - now for child in self._children.values() if child.due is not None]

@@ -46,7 +46,12 @@ def up(instance: Instance, progress: Progress, *, servers_only: bool = False) ->
     return now
 
 
+def _forget_ended() -> None:
+    _launched[:] = [process for process in _launched if process.poll() is None]
+
+
 def _launch(instance: Instance, servers_only: bool) -> None:
+    _forget_ended()
     state.write(instance, State())  # what an earlier run said last shall not be taken for this one's word
     environment = os.environ | {
         "PYTHONPATH": str(CHECKOUT),
@@ -105,6 +110,7 @@ def down(instance: Instance, progress: Progress, *, purge: bool = False) -> bool
     if purge:
         progress("removing all data")
         remove_instance(instance)
+    _forget_ended()
     return ran
 
 

@@ -70,7 +70,14 @@ class Kafka:
         write_file(self._config / "log4j2.properties", LOGGING, self._account)
         write_file(self._properties, self._server_properties(credentials, certificates), self._account)
         heap = f"{profile.kafka_heap_mib}m"
-        options = [f"-Xmx{heap}", f"-Xms{heap}", "-XX:+UseSerialGC", "-XX:MaxMetaspaceSize=128m", "-XX:+ExitOnOutOfMemoryError"]
+        options = [
+            f"-Xmx{heap}",
+            f"-Xms{heap}",
+            "-XX:+UseSerialGC",
+            "-XX:MaxMetaspaceSize=128m",
+            "-XX:+ExitOnOutOfMemoryError",
+            *profile.kafka_options,
+        ]
         write_arguments(
             self._config / "server.args", [*options, *self._common(), "kafka.Kafka", str(self._properties)], self._account
         )

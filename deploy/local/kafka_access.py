@@ -27,7 +27,7 @@ from confluent_kafka.admin import (
 
 from contracts.topics import FLAG_STATE, TOPICS, Principal, Topic
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 WAKE_SECONDS = 3
 WAKE_TRIES = 10
 SCRAM_ITERATIONS = 8192

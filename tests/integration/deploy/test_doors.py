@@ -1,0 +1,253 @@
+"""Who gets in where: each server lets in whom it should, for what they should, and nobody else."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import stat
+import threading
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AclOperation, AdminClient, NewTopic, ResourceType
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from contracts.mqtt import down_topic, up_topic
+from contracts.topics import LEDGER, RAW, TOPICS, VITALS, Principal
+from deploy.local import credentials, kafka, kafka_access, mosquitto, postgres
+from deploy.local.stack import Stack
+
+SECONDS = 15
+CONNACK = b"\x20"
+
+
+def kafka_client(stack: Stack, name: str, **more: str | int) -> dict[str, Any]:
+    return kafka.client(stack.settings(name)) | more
+
+
+def produce(settings: dict[str, Any], topic: str) -> str:
+    """Send one record; gives the error's name, empty when it was taken."""
+    told: list[str] = []
+    producer = Producer({"message.timeout.ms": SECONDS * 1000} | settings)
+    producer.produce(topic, b"x", b"key", on_delivery=lambda error, _message: told.append(error.name() if error else ""))
+    producer.flush(SECONDS)
+    return told[0]
+
+
+def test_every_topic_of_the_contract_is_there_with_its_partitions(stack: Stack) -> None:
+    found = AdminClient(kafka_client(stack, "operator")).list_topics(timeout=SECONDS).topics
+    assert {topic.name: topic.partitions for topic in TOPICS}.items() <= {
+        name: len(topic.partitions) for name, topic in found.items()
+    }.items()
+
+
+def test_kafka_lets_nobody_in_without_a_password(stack: Stack) -> None:
+    settings = {"bootstrap.servers": f"127.0.0.1:{stack.instance.ports.kafka_internal}", "log_level": 0}
+    with pytest.raises(KafkaException):
+        AdminClient(settings).list_topics(timeout=3)
+
+
+def test_kafka_lets_nobody_in_with_another_ones_password(stack: Stack) -> None:
+    wrong = kafka_client(stack, "store") | {"sasl.username": "operator"}
+    with pytest.raises(KafkaException):
+        AdminClient(wrong).list_topics(timeout=3)
+
+
+def test_the_consensus_of_kafka_has_a_password_too(stack: Stack) -> None:
+    settings = {"bootstrap.servers": f"127.0.0.1:{stack.instance.ports.kafka_controller}", "log_level": 0}
+    with pytest.raises(KafkaException):
+        AdminClient(settings).list_topics(timeout=3)
+
+
+def test_a_process_writes_its_own_topics_and_no_others(stack: Stack) -> None:
+    bridge = kafka_client(stack, "bridge")
+    assert produce(bridge, RAW.name) == ""
+    assert produce(bridge, VITALS.name) == "TOPIC_AUTHORIZATION_FAILED"
+
+
+def test_a_process_reads_its_own_topics_with_its_own_groups_and_no_others(stack: Stack) -> None:
+    assert first_error(stack, "store", LEDGER.name, "agora-store") == ""
+    assert first_error(stack, "bridge", LEDGER.name, "agora-bridge") == "TOPIC_AUTHORIZATION_FAILED"
+    assert first_error(stack, "store", LEDGER.name, "agora-router") == "GROUP_AUTHORIZATION_FAILED"
+
+
+def first_error(stack: Stack, name: str, topic: str, group: str) -> str:
+    """Subscribe; gives the first error's name, empty when partitions were assigned instead."""
+    assigned = threading.Event()
+    consumer = Consumer(kafka_client(stack, name, **{"group.id": group, "auto.offset.reset": "earliest"}))
+    consumer.subscribe([topic], on_assign=lambda *_: assigned.set())
+    try:
+        for _ in range(SECONDS * 5):
+            message = consumer.poll(0.2)
+            if message is not None and message.error():
+                return str(message.error().name())
+            if assigned.is_set():
+                return ""
+    finally:
+        consumer.close()
+    raise AssertionError("neither an answer nor an assignment")
+
+
+def test_a_topic_that_nobody_made_does_not_come_into_being(stack: Stack) -> None:
+    operator = kafka_client(stack, "operator", **{"allow.auto.create.topics": "true"})
+    assert produce(operator | {"message.timeout.ms": 2000}, "agora.nothing.v1") != ""
+    assert "agora.nothing.v1" not in AdminClient(operator).list_topics(timeout=SECONDS).topics
+
+
+def test_no_process_but_the_keeper_may_administrate(stack: Stack) -> None:
+    router = AdminClient(kafka_client(stack, "router"))
+    with pytest.raises(KafkaException, match="AUTHORIZATION_FAILED"):
+        router.create_topics([NewTopic("agora.app.mine.v1", 1, 1)])["agora.app.mine.v1"].result(SECONDS)
+
+
+def test_apps_reach_kafka_over_tls_that_the_local_authority_vouches_for(stack: Stack) -> None:
+    authority = str(stack.instance.certificates / "ca.pem")
+    settings = kafka_client(stack, "store") | {
+        "bootstrap.servers": f"localhost:{stack.instance.ports.kafka_apps}",
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": authority,
+    }
+    brokers = AdminClient(settings).list_topics(timeout=SECONDS).brokers
+    assert [(broker.host, broker.port) for broker in brokers.values()] == [("localhost", stack.instance.ports.kafka_apps)]
+    del settings["ssl.ca.location"]
+    with pytest.raises(KafkaException):
+        AdminClient(settings).list_topics(timeout=3)
+
+
+def test_a_right_too_many_is_taken_away_at_the_next_start(stack: Stack) -> None:
+    admin = AdminClient(kafka_client(stack, "operator"))
+    extra = kafka_access._right(Principal.BRIDGE, ResourceType.TOPIC, VITALS.name, AclOperation.WRITE)
+    admin.create_acls([extra])[extra].result(SECONDS)
+    kafka_access.provision(admin, credentials.load_or_make(stack.instance).kafka)
+    whose = kafka_access._exactly(extra)
+    assert admin.describe_acls(whose).result(SECONDS) == []
+
+
+def test_each_role_gets_into_the_database_with_its_own_password_only(stack: Stack) -> None:
+    for name in ("store", "router", "gateway", "keeper", "operator"):
+        with postgres.connect(stack.settings(name)) as connection:
+            assert connection.execute("SELECT current_user").fetchone() == (f"agora_{name}",)
+    wrong = stack.settings("store") | {"AGORA_DATABASE_USER": "agora_owner"}
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        postgres.connect(wrong)
+
+
+def test_no_server_listens_beyond_this_machine(stack: Stack) -> None:
+    ports = stack.instance.ports
+    own = {ports.postgres, ports.mqtt, ports.kafka_internal, ports.kafka_controller, ports.kafka_apps}
+    found: dict[int, set[str]] = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            address, port = line.split()[1].split(":")
+            if line.split()[3] == "0A" and int(port, 16) in own:
+                found.setdefault(int(port, 16), set()).add(address)
+    here = {"0100007F", "0000000000000000FFFF00000100007F"}
+    assert found.keys() == own
+    assert all(addresses <= here for addresses in found.values())
+
+
+def test_no_secret_stands_in_the_list_of_processes(stack: Stack) -> None:
+    secrets = credentials.load_or_make(stack.instance)
+    every = [*secrets.kafka.values(), *secrets.database.values(), *secrets.mqtt.values()]
+    for name in ("postgres", "kafka", "mosquitto"):
+        line = Path(f"/proc/{stack.pid(name)}/cmdline").read_text()
+        assert not any(secret in line for secret in every)
+
+
+def test_servers_never_run_as_root_and_keep_their_data_to_themselves(stack: Stack) -> None:
+    for name in ("postgres", "kafka", "mosquitto"):
+        folder = stack.instance.data / name
+        assert Path(f"/proc/{stack.pid(name)}").stat().st_uid == folder.stat().st_uid != 0 or os.geteuid() != 0
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+class MqttClient:
+    """A device's or the bridge's connection, for looking at what the broker answers."""
+
+    def __init__(self, stack: Stack, username: str, password: str, *, client_id: str = "", clean: bool = True) -> None:
+        self.connected = threading.Event()
+        self.disconnected = threading.Event()
+        self.answered = threading.Event()
+        self.welcome = ""
+        self.answers: list[str] = []
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id or username, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client.username_pw_set(username, password)
+        self._client.tls_set_context(ssl.create_default_context(cafile=str(stack.instance.certificates / "ca.pem")))
+        self._client.on_connect = self._on_connect
+        self._client.on_publish = self._on_publish
+        self._client.on_disconnect = lambda *_: self.disconnected.set()
+        self._client.connect("localhost", stack.instance.ports.mqtt, clean_start=clean)
+        self._client.loop_start()
+        assert self.connected.wait(SECONDS)
+
+    def _on_connect(self, _client: Client, _data: object, _flags: object, reason: object, _properties: object) -> None:
+        self.welcome = str(reason)
+        self.connected.set()
+
+    def _on_publish(self, _client: Client, _data: object, _mid: int, reason: object, _properties: object) -> None:
+        self.answers.append(str(reason))
+        self.answered.set()
+
+    def publish(self, topic: str) -> str:
+        """Publish with QoS 1; gives the reason in the broker's acknowledgement."""
+        self.answered.clear()
+        self._client.publish(topic, b"{}", qos=1)
+        assert self.answered.wait(SECONDS)
+        return self.answers[-1]
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def device(stack: Stack) -> tuple[str, str]:
+    """The account of a device, in the broker's password file as the keeper writes it."""
+    name, password = "acme/scale-1", "a password of its own"
+    path = mosquitto.password_file(stack.instance)
+    services = mosquitto.service_accounts(stack.instance).read_text()
+    path.write_text(services + mosquitto.password_line(name, password))
+    os.kill(stack.pid("mosquitto"), 1)
+    return name, password
+
+
+def test_a_device_publishes_on_its_own_branch_and_on_no_other(stack: Stack, device: tuple[str, str]) -> None:
+    client = MqttClient(stack, *device)
+    told = [
+        client.publish(topic)
+        for topic in (up_topic("acme", "scale-1"), up_topic("acme", "scale-2"), down_topic("acme", "scale-1", "commands"))
+    ]
+    client.close()
+    assert told == ["No matching subscribers", "Not authorized", "Not authorized"]
+
+
+def test_a_device_with_a_wrong_password_or_none_is_refused(stack: Stack, device: tuple[str, str]) -> None:
+    client = MqttClient(stack, device[0], "a guess")
+    client.close()
+    assert client.welcome == "Not authorized"
+
+
+def test_a_device_that_takes_the_bridges_client_id_does_not_get_its_session(stack: Stack, device: tuple[str, str]) -> None:
+    told = stack.settings("bridge")
+    bridge = MqttClient(stack, told["AGORA_MQTT_USERNAME"], told["AGORA_MQTT_PASSWORD"], clean=False)
+    thief = MqttClient(stack, *device, client_id=told["AGORA_MQTT_USERNAME"])
+    cut = bridge.disconnected.wait(1)
+    thief.close()
+    bridge.close()
+    assert thief.welcome == "Success"
+    assert not cut
+
+
+def test_mqtt_without_tls_gets_no_answer(stack: Stack) -> None:
+    with socket.create_connection(("127.0.0.1", stack.instance.ports.mqtt), timeout=SECONDS) as plain:
+        plain.sendall(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00")
+        try:
+            answer = plain.recv(16)
+        except ConnectionResetError:
+            answer = b""
+    assert not answer.startswith(CONNACK)
