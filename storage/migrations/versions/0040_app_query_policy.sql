@@ -12,8 +12,24 @@ CREATE VIEW active_consents WITH (security_invoker = true) AS
 GRANT SELECT ON active_consents TO agora_gateway, agora_app_query;
 GRANT SELECT (name, revoked_at) ON apps TO agora_app_query;
 
+-- A hypertable hands its rights down to its chunks, but not its policies: whoever may read the table could name a chunk and read past
+-- them. So the role of apps' queries reads a view, whose owner, a role that nobody has, reads the table under the policy.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'agora_app_reader') THEN
+        CREATE ROLE agora_app_reader NOLOGIN;
+    END IF;
+END $$;
+GRANT SELECT ON observations, vitals, consent_revisions, active_consents TO agora_app_reader;
+GRANT SELECT (name, revoked_at) ON apps TO agora_app_reader;
+CREATE VIEW shared_observations AS SELECT * FROM observations;
+COMMENT ON VIEW shared_observations IS 'the readings that the app named in the setting agora.app may see at this moment';
+ALTER VIEW shared_observations OWNER TO agora_app_reader;
+GRANT SELECT ON shared_observations TO agora_app_query;
+REVOKE SELECT ON observations FROM agora_app_query;
+
 -- Asked for each row, whatever the query says: one that forgets the consent still returns nothing else.
-CREATE POLICY consented ON observations FOR SELECT TO agora_app_query USING (
+CREATE POLICY consented ON observations FOR SELECT TO agora_app_reader USING (
     EXISTS (
         SELECT FROM active_consents c JOIN vitals v ON v.code = ANY (c.vitals)
         WHERE c.app = current_setting('agora.app', true) AND c.subject_key = observations.subject_key

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
 
 from contracts.instants import HOUR, SECOND
@@ -23,7 +24,7 @@ from tests.support.gateway_world import NOON, SECRET, World, bearer, client_of, 
 
 Owner = psycopg.Connection[Any]
 GRANT = {"grant_type": "client_credentials"}
-CONSENTED = "SELECT subject_key, vital_key, effective_at, value FROM observations"
+CONSENTED = "SELECT subject_key, vital_key, effective_at, value FROM shared_observations"
 
 
 def authority(stack: Stack, audience: str | None = None) -> TokenAuthority:
@@ -186,13 +187,28 @@ def test_the_gateway_without_that_role_sees_no_more(world: World, gateway: Stack
         assert connection.execute(CONSENTED).fetchall() == []
 
 
+@pytest.mark.parametrize("role", ["agora_gateway", "agora_app_query"])
+def test_neither_the_table_nor_a_chunk_can_be_read_past_the_policy(world: World, gateway: Stack, owner: Owner, role: str) -> None:
+    world.reading(world.subject(), world.device(), "8867-4", 50.0)
+    chunks = owner.execute(
+        "SELECT relnamespace::regnamespace::text, relname FROM show_chunks('observations') chunk JOIN pg_class ON oid = chunk"
+    ).fetchall()
+
+    for table in (*chunks, ("public", "observations")):
+        with as_gateway(gateway) as connection:
+            connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
+            with pytest.raises(InsufficientPrivilege, match="permission denied for"):
+                connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(*table)))
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "SELECT secret_hash FROM apps",
         "SELECT * FROM access_log",
         "INSERT INTO access_log (app, channel, outcome) VALUES ('x', 'fhir', 'empty')",
-        "UPDATE observations SET value = 0",
+        "UPDATE shared_observations SET value = 0",
+        "SET ROLE agora_app_reader",
         "SELECT * FROM quarantine",
     ],
 )
