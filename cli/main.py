@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 
 import typer
 from rich.console import Console
@@ -46,8 +45,6 @@ def build() -> typer.Typer:
     )
     app.callback()(_before)
     for name in COMMAND_MODULES:
-        if find_spec(name) is None:
-            continue
         import_module(name).register(app)
     return app
 
@@ -55,7 +52,7 @@ def build() -> typer.Typer:
 def main() -> None:
     """Run the command; an error of ours is told in words, without a stack trace."""
     try:
-        build()()
+        build()(prog_name="./agora")
     except AgoraError as error:
         Console(stderr=True).print(f"[bold red]agora:[/] {error}", highlight=False)
         sys.exit(2 if isinstance(error, Misconfigured) else 1)

@@ -58,7 +58,7 @@ Report = Annotated[Path | None, typer.Option(help="Write all counts as JSON.")]
 
 def register(root: typer.Typer) -> None:
     """Add the commands to ``agora``."""
-    root.add_typer(app, name="simulate")
+    root.add_typer(app, name="simulate", rich_help_panel="Develop")
 
 
 @app.command()

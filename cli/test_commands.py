@@ -58,7 +58,7 @@ def run(fast: bool, arguments: list[str]) -> int:
     return code
 
 
-KEPT = ("AGORA_INSTANCE", "AGORA_PORT_BASE", "AGORA_HOME")
+KEPT = ("AGORA_INSTANCE", "AGORA_PORT_BASE")
 """What of the platform's environment the tests may see; the rest belongs to a running instance."""
 
 

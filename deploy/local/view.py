@@ -6,12 +6,40 @@ import contextlib
 import os
 import signal
 import urllib.request
+from collections.abc import Mapping
 
 from deploy.local import environment, kafka, mosquitto, postgres, state
 from deploy.local.child import Identity
 from deploy.local.instance import CHECKOUT, Instance
 from deploy.local.problems import Problem
 from deploy.local.state import Running, State
+
+PREFIXES = {
+    "bridge": "AGORA_INGEST_",
+    "streams": "AGORA_STREAMS_",
+    "store": "AGORA_STORAGE_",
+    "router": "AGORA_ROUTER_",
+    "gateway": "AGORA_GATEWAY_",
+    "keeper": "AGORA_KEEPER_",
+}
+"""Settings of a process that whoever starts the instance may choose, beside those of every process."""
+FOR_ALL = ("AGORA_LOG_LEVEL", "AGORA_LOG_FORMAT")
+
+
+def chosen_settings(process: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Pick what the environment of ``agora up`` says about one process; what the instance itself made goes before it.
+
+    Args:
+        process: ``bridge``, ``streams``, …; any other has no settings to choose.
+        environment: where the instance is started.
+
+    Returns:
+        The variables to hand on.
+    """
+    prefix = PREFIXES.get(process)
+    if prefix is None:
+        return {}
+    return {name: value for name, value in environment.items() if name.startswith(prefix) or name in FOR_ALL}
 
 
 class View:
@@ -32,7 +60,8 @@ class View:
     def env(self, name: str) -> dict[str, str]:
         """Give the whole environment a process of ours is started with."""
         path = os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
-        return {"PATH": path, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8"} | self.settings(name)
+        base = {"PATH": path, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8"}
+        return base | chosen_settings(name, os.environ) | self.settings(name)
 
     def state(self) -> State:
         """Give what runs."""
