@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from cli import server_logs, server_status
+from cli.lock import lock
 from deploy.local import detached, doctor
 from deploy.local.instance import PROCESSES, SERVERS, Instance
 from deploy.local.problems import Problem
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this room."""
     for command, name in ((up, "up"), (down, "down"), (status, "status"), (logs, "logs"), (check_machine, "doctor")):
         app.command(name, rich_help_panel=PANEL)(command)
+    app.command("lock", rich_help_panel="Develop")(lock)
 
 
 @contextmanager
