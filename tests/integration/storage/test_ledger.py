@@ -100,12 +100,13 @@ async def finish(stack: Stack, clinic: Clinic, messages: list[Message], feeder: 
 async def test_readings_stored_before_their_ledger_row_came_are_not_counted_twice(store: Stack) -> None:
     clinic = new_clinic(store, "a")
     message = one(70, clock.now())
+    before = await balance(store)
     async with Feeder(store, clinic) as feeder:
         raw = await feeder.publish_raw([message])
         vitals, outcome = derive(clinic, raw, [message])
         for record in vitals.values():
             await feeder.send(record)
-        early = await until(store, lambda _: clinic.count() == 1)
+        early = await until(store, lambda found: found.stored == before.stored + 1)
         assert (early.difference, early.in_flight) == (0, 0)
         await feeder.send(outcome)
     assert (await settled(store)).closed
