@@ -154,7 +154,7 @@ def page(connection: Connection[Any], query: Query, open_windows: Sequence[Windo
     largest_correction = _largest_correction(connection)
     found = Page((), (), None)
     with connection.cursor(row_factory=dict_row) as cursor:
-        # The policy is asked for each reading: where consents are few the planner would read them all each time, at 20 times the cost.
+        # The policy is asked for each reading: with few consents the planner would read them all each time, at 20 times the cost.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL ROLE agora_app_query")
         cursor.execute("SELECT set_config('agora.app', %s, true)", [query.app])
