@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -143,3 +144,28 @@ def bearer(token: str) -> dict[str, str]:
 def operator_headers(stack: Stack) -> dict[str, str]:
     """The operator's header."""
     return bearer(stack.settings("operator")["AGORA_GATEWAY_OPERATOR_TOKEN"])
+
+
+def found(answer: httpx.Response) -> list[dict[str, Any]]:
+    """Give the resources of a searchset."""
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/fhir+json"
+    return [entry["resource"] for entry in answer.json().get("entry", [])]
+
+
+def pages(client: httpx.Client, headers: dict[str, str], **parameters: Any) -> Iterator[list[dict[str, Any]]]:
+    """Follow next links from the first page on."""
+    answer = client.get("/fhir/Observation", params=parameters, headers=headers)
+    while True:
+        yield found(answer)
+        following = [link["url"] for link in answer.json()["link"] if link["relation"] == "next"]
+        if not following:
+            return
+        answer = client.get(following[0], headers=headers)
+
+
+def outcome(answer: httpx.Response) -> str:
+    """Give the code of an OperationOutcome."""
+    body = answer.json()
+    assert body["resourceType"] == "OperationOutcome"
+    return str(body["issue"][0]["code"])
