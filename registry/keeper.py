@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import traceback
 from collections.abc import Awaitable, Callable
 
 import psycopg
@@ -105,7 +106,9 @@ async def _again_and_again(name: str, work: Callable[[], Awaitable[None]]) -> No
         except AWAY as error:
             events.TASK_INTERRUPTED.emit(task=name, reason=type(error).__name__)
         except Exception as error:
-            events.TASK_FAILED.emit(task=name, reason=type(error).__name__)
+            # Not the error's words, which can hold a row's values; where it happened is enough to find it.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            events.TASK_FAILED.emit(task=name, reason=type(error).__name__, file=place.filename, line=place.lineno)
         pause = FIRST_PAUSE_SECONDS if loop.time() - begun > LONGEST_PAUSE_SECONDS else min(2 * pause, LONGEST_PAUSE_SECONDS)
         await asyncio.sleep(pause)
 

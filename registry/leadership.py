@@ -23,8 +23,8 @@ from runtime.settings import DatabaseSettings
 
 LOCK = 4202
 """Number of the advisory lock; 4201 is the outbox's."""
-IDLE_SECONDS = 2.0
-DOUBT_SECONDS = 1.0
+IDLE_SECONDS = 3.0
+DOUBT_SECONDS = 2.0
 """How long after the last answer of the lock's session the leadership counts as sure; well below ``IDLE_SECONDS``."""
 PING_SECONDS = 0.25
 STAND_BY_SECONDS = 0.25

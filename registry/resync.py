@@ -65,7 +65,7 @@ def plan(newest: Mapping[Key, Newest], found: Mapping[Key, bytes], last_version:
     beyond = highest if highest > last_version else 0
     lines = [Line(*key, None) for key in sorted(found.keys() - newest.keys())]
     renew: list[Key] = []
-    for key, record in sorted(newest.items()):
+    for key, record in sorted(newest.items(), key=lambda item: item[1].version):
         there = held.get(key)
         if beyond:
             renew.append(key)

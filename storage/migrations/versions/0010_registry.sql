@@ -48,7 +48,7 @@ COMMENT ON COLUMN settlements.version IS 'of the outbox row that tells the proce
 COMMENT ON COLUMN settlements.barrier IS 'ends of the partitions of agora.vitals.v1 once the processors knew; the store must have passed them';
 CREATE INDEX settlements_open ON settlements (settlement_id) WHERE done_at IS NULL;
 GRANT SELECT, INSERT ON settlements TO agora_operator;
-GRANT SELECT, UPDATE ON settlements TO agora_keeper;
+GRANT SELECT, UPDATE, DELETE ON settlements TO agora_keeper;
 
 CREATE FUNCTION corrected_time(of_device integer, sent timestamptz) RETURNS timestamptz LANGUAGE sql STABLE
 SET search_path = public, pg_temp AS $$

@@ -35,7 +35,7 @@ async def rule_records(stack: Stack) -> list[Any]:
 
 
 def versions(records: list[Any]) -> list[int]:
-    return [value["version"] for _, value in registry_records(records) if value is not None]
+    return [value["version"] for key, value in registry_records(records) if value is not None and key == "shared"]
 
 
 def beats(records: list[Any]) -> list[tuple[int, int]]:
