@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from catalogue.formats.decoded import Reading
 from catalogue.registry import BY_CODE, PANEL_BY_CODE, VITALS
-from catalogue.units import conversion_for
+from catalogue.units import DECIMALS, conversion_for
 from contracts.errors import Code, Rejected
 
 
@@ -30,6 +30,17 @@ class Judgement(NamedTuple):
     offset: float
     low: float
     high: float
+
+    def convert(self, value: float) -> float:
+        """Convert a sent value to the canonical unit, rounded so that a resend is equal bit for bit.
+
+        Args:
+            value: as sent.
+
+        Returns:
+            The value; infinite where it overflows.
+        """
+        return value if self.same else round(self.scale * value + self.offset, DECIMALS)
 
 
 _known: dict[tuple[str, str, str], Judgement] = {}
