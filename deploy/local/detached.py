@@ -52,7 +52,9 @@ def _forget_ended() -> None:
 
 def _launch(instance: Instance, servers_only: bool) -> None:
     _forget_ended()
-    state.write(instance, State())  # what an earlier run said last shall not be taken for this one's word
+    with state.take_lock(instance):
+        clear_leftovers(instance)
+        state.write(instance, State())  # what an earlier run said last shall not be taken for this one's word
     environment = os.environ | {
         "PYTHONPATH": str(CHECKOUT),
         "AGORA_INSTANCE": instance.name,

@@ -92,6 +92,17 @@ def test_a_killed_supervisor_leaves_nothing_that_runs_or_stops_the_next_start(vi
     assert detached.up(view.instance, nothing, servers_only=True).phase is Phase.READY
 
 
+def test_a_server_that_hangs_after_its_supervisor_was_killed_is_cleared_away_by_the_next_start(view: View) -> None:
+    hanging = view.kill("mosquitto", signal.SIGSTOP)
+    owner = view.state().owner
+    assert owner is not None
+    owner.signal(signal.SIGKILL)
+    assert state.wait_gone(owner, 20)
+    assert hanging.alive
+    assert detached.up(view.instance, nothing, servers_only=True).phase is Phase.READY
+    assert not hanging.alive
+
+
 def test_everything_killed_at_once_does_not_stop_the_next_start(view: View) -> None:
     owner = view.state().owner
     assert owner is not None
