@@ -85,6 +85,6 @@ FAILED = Event(
 
 COMMIT_SECONDS = histogram("agora_storage_transaction_seconds", "Duration of a transaction.")
 LATENCY_SECONDS = histogram(
-    "agora_storage_latency_seconds", "From a message's arrival at the bridge to its commit, one sample a record."
+    "agora_storage_latency_seconds", "From a message's arrival at the bridge to its commit, some samples a transaction."
 )
 LAG = gauge("agora_storage_lag_records", "Records in Kafka that are not stored yet.", ("topic",))

@@ -245,9 +245,13 @@ async def _count_raw(log: Log, books: _Books, ends: dict[tuple[str, int], int]) 
 
 async def _count_holes(log: Log, holes: Iterable[Hole]) -> int:
     """Count the messages of the raw records that were passed over, as far as Kafka still holds them."""
-    total = 0
+    stretches: dict[int, list[range]] = {}
     for hole in holes:
-        async for record in log.read(RAW, {hole.partition: (hole.first, hole.last + 1)}):
+        stretches.setdefault(hole.partition, []).append(range(hole.first, hole.last + 1))
+    spans = {partition: (found[0].start, found[-1].stop) for partition, found in stretches.items()}
+    total = 0
+    async for record in log.read(RAW, spans):
+        if any(record.offset in stretch for stretch in stretches[record.partition]):
             total += count_of(record.headers)
     return total
 

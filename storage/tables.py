@@ -100,19 +100,21 @@ async def enter_outcomes(connection: AsyncConnection, outcomes: Iterable[RawOutc
         by_key.setdefault((outcome.partition, outcome.offset), outcome)
     if not by_key:
         return []
-    rows = [
-        (
-            *key,
-            by_key[key].hour // SECOND,
-            *(
-                sum(getattr(one, count) for one in by_key[key].devices)
-                for count in ("received", "replayed", "accepted", "duplicate", "quarantined", "readings")
-            ),
-        )
-        for key in sorted(by_key)
-    ]
-    new = await connection.execute(_RAW, [list(column) for column in zip(*rows, strict=True)])
+    rows = [(*key, by_key[key].hour // SECOND, *_sums(by_key[key])) for key in sorted(by_key)]
+    new = await connection.execute(_RAW, [_numbers(column) for column in zip(*rows, strict=True)])
     return [by_key[partition, offset] for partition, offset in await new.fetchall()]
+
+
+def _sums(outcome: RawOutcome) -> tuple[int, ...]:
+    received = replayed = accepted = duplicate = quarantined = readings = 0
+    for one in outcome.devices:
+        received += one.received
+        replayed += one.replayed
+        accepted += one.accepted
+        duplicate += one.duplicate
+        quarantined += one.quarantined
+        readings += one.readings
+    return received, replayed, accepted, duplicate, quarantined, readings
 
 
 async def enter_stored(connection: AsyncConnection, counts: Mapping[Source, Counts]) -> set[Source]:
@@ -124,7 +126,7 @@ async def enter_stored(connection: AsyncConnection, counts: Mapping[Source, Coun
     if not counts:
         return set()
     rows = [(*source, *counts[source]) for source in sorted(counts)]
-    new = await connection.execute(_STORED, [list(column) for column in zip(*rows, strict=True)])
+    new = await connection.execute(_STORED, [_numbers(column) for column in zip(*rows, strict=True)])
     return {Source(*row) for row in await new.fetchall()}
 
 
