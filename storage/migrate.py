@@ -47,7 +47,7 @@ def upgrade(settings: DatabaseSettings) -> str:
     engine = create_engine(_url(settings), poolclass=NullPool)
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "heads")
+        command.upgrade(config, "head")
     return current(settings)
 
 

@@ -25,7 +25,7 @@ from deploy.local.software import Software
 
 MECHANISM = "SCRAM-SHA-512"
 LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required"
-REQUEST_BYTES = 8 * FRAME_BYTES
+REQUEST_BYTES = 64 * FRAME_BYTES
 SEGMENT_BYTES = 64 * 1024 * 1024
 LOGGING = """\
 status = warn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from storage.migrations import sql_files
 
 revision = "0020"
-down_revision = "0001"
+down_revision = "0010"
 
 
 def upgrade() -> None:

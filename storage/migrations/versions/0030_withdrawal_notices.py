@@ -5,7 +5,7 @@ from __future__ import annotations
 from storage.migrations import sql_files
 
 revision = "0030"
-down_revision = "0001"
+down_revision = "0020"
 
 
 def upgrade() -> None:

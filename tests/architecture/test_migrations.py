@@ -1,0 +1,5 @@
+from storage import migrate
+
+
+def test_migrations_stand_in_one_line() -> None:
+    assert "," not in migrate.head()
