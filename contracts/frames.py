@@ -17,7 +17,7 @@ HEADER_VERSION = "agora-version"
 HEADER_SOURCE = "agora-source"
 """On a derived record: ``topic/partition/offset`` of the record it was made from."""
 HEADER_OWNED = "agora-owned"
-"""On a vitals record: for how many messages it accounts (``Observation.owner``), so that the ledger closes without decoding it."""
+"""On a vitals record: for how many messages it accounts (``Observation.owner``), so that the ledger closes without decoding."""
 
 Headers = list[tuple[str, bytes]]
 

@@ -58,14 +58,22 @@ def judge(
     made: list[AlertTransition] = []
     keep = False
     newest = 0
+    held_by = state.sides
     for observation in observations:
         if observation.quality & UNTRUSTED:
             continue
-        newest = max(newest, observation.effective_at)
+        at = observation.effective_at
+        if at > newest:
+            newest = at
         for side in book.sides(observation.subject, observation.vital):
-            held = state.sides.get(side.key)
+            held = held_by.get(side.key)
             if held is None:
-                held = state.sides[side.key] = SideState()
+                held = held_by[side.key] = SideState()
+            # Nearly every reading is newer than the last and within its limits, as the last one was: nothing to follow up.
+            calm = held.outside_since is None and not held.alert and not held.muted
+            if calm and at > held.last_at and side.sign * observation.value <= side.limit:
+                held.last_at = at
+                continue
             before = (held.outside_since, held.muted)
             made += _judge_side(state, side, held, observation)
             keep = keep or before != (held.outside_since, held.muted)

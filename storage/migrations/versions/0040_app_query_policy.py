@@ -1,4 +1,4 @@
-"""What an app's query may read: row-level security by the consents that hold at that moment; and what the gateway reads beside."""
+"""What an app's query may read: row-level security by the consents that hold then; and what the gateway reads beside."""
 
 from __future__ import annotations
 
