@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from psycopg import AsyncConnection
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -104,7 +105,7 @@ def show_ledger(
 
 
 def _show_balance(balance: ledger.Closing) -> None:
-    table = Table(title="Ledger, in messages")
+    table = Table(title="Ledger, in messages", box=SIMPLE_HEAD)
     parts = ("received", "replayed", "stored", "duplicate", "quarantined", "in_flight", "difference")
     for part in parts:
         table.add_column(part.replace("_", " "), justify="right")
@@ -129,13 +130,15 @@ def _show_devices(rows: list[ledger_report.DeviceHour]) -> None:
     if not rows:
         console.print("No device has sent in this time. Publish something: ./agora simulate synthetic --seconds 30")
         return
-    table = Table(title="By hour of arrival (UTC) and device")
-    parts = ("received", "replayed", "stored", "duplicate", "quarantined", "readings_stored")
-    for heading in ("hour", "device", *parts):
-        table.add_column(heading.replace("_", " "), justify="left" if heading in ("hour", "device") else "right")
+    table = Table(title="By hour of arrival (UTC) and device", box=SIMPLE_HEAD)
+    table.add_column("hour", no_wrap=True)
+    table.add_column("device", overflow="fold")
+    for heading in ("received", "stored", "dupl.", "quar.", "readings"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        counts = (f"{getattr(row, part):,}" for part in parts)
-        table.add_row(f"{row.hour.astimezone(UTC):%m-%d %H:00}", f"{row.org}/{row.device}".strip("/") or "unknown", *counts)
+        counts = row.received + row.replayed, row.stored, row.duplicate, row.quarantined, row.readings_stored
+        name = f"{row.org}/{row.device}".strip("/") or "unknown"
+        table.add_row(f"{row.hour.astimezone(UTC):%m-%d %Hh}", name, *(f"{count:,}" for count in counts))
     console.print(table)
 
 
@@ -168,7 +171,7 @@ def list_quarantine(
     if not rows:
         console.print("Nothing is in quarantine that fits. What was sent through again shows with --replayed.")
         return
-    table = Table()
+    table = Table(box=SIMPLE_HEAD)
     for heading in ("number", "code", "stage", "device", "when (UTC)", "words"):
         table.add_column(heading, justify="right" if heading == "number" else "left", overflow="fold")
     for row in rows:

@@ -19,6 +19,8 @@ from storage.tables import Place
 
 GROUP = "agora-store"
 IDLE_MILLISECONDS = 500
+SETTLE_MILLISECONDS = 10
+"""How long the broker has to answer once it is asked again."""
 TAKE_RECORDS = 100
 START_RETRY_SECONDS = 1.0
 REVOKE_SECONDS = 5.0
@@ -110,16 +112,32 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
         Returns:
             Records, those of a partition in their order; none when nothing came for half a second.
         """
+        self._wake()
         records = await self._take(IDLE_MILLISECONDS)
         readings = _readings(records)
         if not records or self.changed:
             return records
         if readings < self._store.batch_readings and self._store.gather_milliseconds:
+            self._rest()
             await asyncio.sleep(self._store.gather_milliseconds / 1000)
-        while readings < self._store.batch_readings and (more := await self._take(0)):
+            if self.changed:
+                return records
+            self._wake()
+        wait = SETTLE_MILLISECONDS
+        while readings < self._store.batch_readings and (more := await self._take(wait)):
             records += more
             readings += _readings(more)
+            wait = 0
+        if readings < self._store.batch_readings and not self.changed:
+            self._rest()
         return records
+
+    def _rest(self) -> None:
+        """Ask the broker for nothing until ``_wake``: a request for every few records would cost more than they do."""
+        self._reader.pause(*self._reader.assignment())
+
+    def _wake(self) -> None:
+        self._reader.resume(*self._reader.assignment())
 
     def lag(self, positions: Mapping[Place, int]) -> dict[str, int]:
         """Give how many records of each topic are still to be written, as far as this consumer knows."""
