@@ -18,14 +18,6 @@ READINGS_WRITTEN = Event(
     labels=("outcome",),
     quiet=True,
 )
-MESSAGES_WRITTEN = Event(
-    name="storage.messages_written",
-    level="debug",
-    help="What became of accepted messages: stored, duplicate, or quarantined.",
-    counter="agora_storage_messages_total",
-    labels=("outcome",),
-    quiet=True,
-)
 RECORD_REFUSED = Event(
     name="storage.record_refused",
     level="error",
@@ -79,7 +71,7 @@ STOPPED = Event(name="storage.store_stopped", help="The store has finished its t
 FAILED = Event(
     name="storage.store_failed",
     level="error",
-    help="Something that must not be happened; the store stops with nothing half-written and its supervisor starts it again.",
+    help="Something happened that must not; the store stops with nothing half-written and its supervisor starts it again.",
     counter="agora_storage_failures_total",
 )
 
