@@ -14,9 +14,13 @@ from rich.console import Console
 
 from cli.server_commands import progress
 from deploy.local import detached
-from deploy.local.instance import Instance
-from deploy.local.state import Phase
+from deploy.local.child import last_lines
+from deploy.local.instance import PROCESSES, Instance
+from deploy.local.problems import Problem
+from deploy.local.state import Phase, glances
 from deploy.local.view import View
+
+PROCESS_SECONDS = 45.0
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +53,7 @@ def demo(
     with progress("starting") as tell:
         detached.up(instance, tell)
     try:
+        _wait_for_all(View(instance))
         found = _run(View(instance), console, headless, seconds, speed, patients, kills)
     finally:
         if not ran:
@@ -58,6 +63,20 @@ def demo(
         report.write_text(json.dumps(found, indent=2, default=str) + "\n", encoding="utf-8")
         console.print(f"report: {report}", soft_wrap=True)
     raise typer.Exit(0 if found["passed"] else 1)
+
+
+def _wait_for_all(view: View) -> None:
+    """Wait until every process of ours tells its metrics; a demo with one missing would only end in riddles.
+
+    Raises:
+        Problem: one does not come up; with what it said last.
+    """
+    with progress("waiting for the processes") as tell:
+        for process in PROCESSES:
+            tell(process)
+            if not any(view.answers(process) for _ in glances(PROCESS_SECONDS)):
+                said = last_lines(view.instance.logs / f"{process}.log", 3)
+                raise Problem(f"{process} does not come up; it said last:\n{said}", f"./agora logs {process}")
 
 
 def _run(
