@@ -18,7 +18,11 @@ from streams.rules.state import FlagState, encode_state
 from streams.rules.thresholds import Judged, judge, obey
 
 MAX_STATE_BYTES = 256 * 1024
-"""Far above any honest state, far below what Kafka takes; a larger one is a defect and stops the process."""
+"""Far below what Kafka takes. Only the transitions kept for a repeat can fill it, when a device uploads thousands of readings at
+once: they are then confirmed first and not kept. A state that is larger without them is a defect and stops the process."""
+
+Stages = list[list[Output]]
+"""What to write, each list in order; one is sent only after those before it are confirmed."""
 
 
 class FlagDesk:
@@ -59,7 +63,7 @@ class FlagDesk:
         self._states.pop(partition, None)
         self._generations.pop(partition, None)
 
-    def vitals(self, observations: Iterable[Observation], partition: int, offset: int) -> list[Output]:
+    def vitals(self, observations: Iterable[Observation], partition: int, offset: int) -> Stages:
         """Judge a record of vitals.
 
         Args:
@@ -68,7 +72,7 @@ class FlagDesk:
             offset: of the record.
 
         Returns:
-            Transitions and states to write, in order.
+            Transitions and states to write.
 
         Raises:
             ValueError: when a state grew beyond its bound.
@@ -76,14 +80,17 @@ class FlagDesk:
         by_subject: dict[str, list[Observation]] = {}
         for observation in observations:
             by_subject.setdefault(observation.subject, []).append(observation)
+        first: list[Output] = []
         outputs: list[Output] = []
         for subject, own in by_subject.items():
             state = self._state(partition, subject)
             judged = judge(state, self.book, own, VITALS.name, offset, offset - self._in_flight)
-            outputs += _written(partition, subject, state, judged)
-        return outputs
+            *before, last = _written(partition, subject, state, judged)
+            first += (output for stage in before for output in stage)
+            outputs += last
+        return [first, outputs] if first else [outputs]
 
-    def command(self, command: AlertCommand, partition: int, offset: int) -> list[Output]:
+    def command(self, command: AlertCommand, partition: int, offset: int) -> Stages:
         """Take a person's word in.
 
         Args:
@@ -92,7 +99,7 @@ class FlagDesk:
             offset: of its record.
 
         Returns:
-            Transitions and states to write, in order.
+            Transitions and states to write.
         """
         state = self._state(partition, command.subject)
         judged = obey(state, command, ALERT_COMMANDS.name, offset, offset - self._in_flight)
@@ -108,15 +115,21 @@ class FlagDesk:
         return state
 
 
-def _written(partition: int, subject: str, state: FlagState, judged: Judged) -> list[Output]:
+def _written(partition: int, subject: str, state: FlagState, judged: Judged) -> Stages:
     if not judged.keep:
-        return []
+        return [[]]
     key = subject.encode()
+    told = [_told(partition, key, transition) for transition in judged.transitions]
+    value = encode_state(state)
+    if len(value) <= MAX_STATE_BYTES:
+        return [[*told, Output(FLAG_STATE.name, partition, key, value, [])]]
+    # Earlier transitions went to the same partition, so that they are confirmed with these, and none has to be kept.
+    for mark in state.watermarks.values():
+        mark.sent = []
     value = encode_state(state)
     if len(value) > MAX_STATE_BYTES:
         raise ValueError(f"a subject's flag state grew to {len(value)} bytes; at most {MAX_STATE_BYTES} are kept")
-    told = [_told(partition, key, transition) for transition in judged.transitions]
-    return [*told, Output(FLAG_STATE.name, partition, key, value, [])]
+    return [told, [Output(FLAG_STATE.name, partition, key, value, [])]]
 
 
 def _told(partition: int, key: bytes, transition: AlertTransition) -> Output:

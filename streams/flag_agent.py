@@ -13,15 +13,14 @@ from contracts.alerts import decode_command
 from contracts.observation import decode_vitals
 from contracts.topics import ALERT_COMMANDS, VITALS, Topic
 from streams import flag_events as events
-from streams.flag import FlagDesk
+from streams.flag import FlagDesk, Stages
 from streams.flag_states import load
-from streams.outputs import Output
 from streams.rules.limits import RuleBook
 
 if TYPE_CHECKING:
     from streams.app import Streams
 
-Judge = Callable[[FlagDesk, Any], list[Output]]
+Judge = Callable[[FlagDesk, Any], Stages]
 
 
 def register(streams: Streams) -> None:
@@ -42,11 +41,11 @@ def _reread(desk: FlagDesk, streams: Streams) -> None:
     desk.book = RuleBook(streams.rules.records.values())
 
 
-def _judge_vitals(desk: FlagDesk, message: Any) -> list[Output]:
+def _judge_vitals(desk: FlagDesk, message: Any) -> Stages:
     return desk.vitals(decode_vitals(message.value).observations, message.partition, message.offset)
 
 
-def _judge_command(desk: FlagDesk, message: Any) -> list[Output]:
+def _judge_command(desk: FlagDesk, message: Any) -> Stages:
     return desk.command(decode_command(message.value), message.partition, message.offset)
 
 
@@ -59,8 +58,10 @@ def _agent(streams: Streams, topic: Topic, judge: Judge, desk: FlagDesk, in_orde
                 entry = await acknowledger.begin(event)
                 async with in_order:
                     await _remember(streams, desk, event.message)
-                    outputs = _judged(judge, desk, event.message)
-                    await streams.outputs.send(outputs, partial(acknowledger.confirm, entry))
+                    *first, last = _judged(judge, desk, event.message)
+                    for stage in first:
+                        await streams.outputs.write(stage)
+                    await streams.outputs.send(last, partial(acknowledger.confirm, entry))
             except Exception as error:
                 streams.fail(error)
                 return
@@ -75,10 +76,10 @@ async def _remember(streams: Streams, desk: FlagDesk, message: Any) -> None:
         desk.take(message.partition, generation, await load(streams.kafka, message.partition))
 
 
-def _judged(judge: Judge, desk: FlagDesk, message: Any) -> list[Output]:
+def _judged(judge: Judge, desk: FlagDesk, message: Any) -> Stages:
     try:
         return judge(desk, message)
     except msgspec.DecodeError as error:
         # Written by ourselves, and quarantined by the store: there is nothing here that could be judged.
         events.FLAG_RECORD_UNREADABLE.emit(topic=message.topic, reason=type(error).__name__)
-        return []
+        return [[]]

@@ -150,6 +150,16 @@ class Outputs:
         for index, output in enumerate(outputs):
             delivery.watch(index, await self._queue(output))
 
+    async def write(self, outputs: Sequence[Output]) -> None:
+        """Send outputs and wait until Kafka has confirmed all of them.
+
+        Args:
+            outputs: records, in order.
+        """
+        confirmed = asyncio.Event()
+        await self.send(outputs, confirmed.set)
+        await confirmed.wait()
+
     async def _queue(self, output: Output) -> asyncio.Future[object]:
         assert self._producer is not None, "start() comes first"
         while True:

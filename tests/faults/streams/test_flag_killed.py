@@ -127,3 +127,16 @@ async def test_a_person_acknowledges_an_alert_that_was_raised_before_a_restart(w
         found = await transitions(worker, {"restarted"}, 2)
     assert [one.transition for one in found] == [Transition.RAISED, Transition.ACKNOWLEDGED]
     assert found[1].by == "nurse"
+
+
+@pytest.mark.timeout(120)
+async def test_an_upload_with_thousands_of_turns_does_not_stop_the_worker(worker: Stack) -> None:
+    turns = 2_000
+    upload = [reading("returned", 60 * number, 39.0 if number % 2 else 36.8) for number in range(turns)]
+    partition = partition_of("returned", PARTITIONS)
+    async with writer(worker) as producer:
+        value = encode_frame(VitalsFrame(upload))
+        await producer.send_and_wait(VITALS.name, value, partition=partition, headers=headers(turns))
+        await publish(producer, reading("returned", 60 * turns, 36.8))
+        found = await transitions(worker, {"returned"}, turns)
+    assert {one.transition for one in found} == {Transition.RAISED, Transition.RESOLVED}
