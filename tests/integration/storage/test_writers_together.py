@@ -1,0 +1,73 @@
+"""Several writers at once: one of them writes, none waits for ever."""
+
+import asyncio
+
+import pytest
+
+from deploy.local.stack import Stack
+from runtime import clock
+from storage.writer import Fenced
+from tests.support.storing import Bench, connected, new_clinic, one
+
+
+async def test_a_second_writer_is_fenced_and_writes_nothing(stack: Stack) -> None:
+    clinic, bench = new_clinic(stack, "a"), Bench(stack)
+    records = bench.frame(clinic, one(70, clock.now()))
+    async with bench.writer() as owner, bench.writer() as zombie:
+        await owner.write(records)
+        with pytest.raises(Fenced):
+            await zombie.write(records)
+        await zombie.load(owner.positions)
+        await zombie.write(records)  # knows better now, and passes over what was written
+        await zombie.write(bench.frame(clinic, one(71, clock.now())))
+        with pytest.raises(Fenced):
+            await owner.write(bench.frame(clinic, one(72, clock.now())))
+    assert [row[4] for row in clinic.rows()] == [70.0, 71.0]
+
+
+async def test_two_writers_at_the_same_moment_write_once(stack: Stack) -> None:
+    clinic, bench = new_clinic(stack, "a"), Bench(stack)
+    records = bench.frame(clinic, *(one(70, clock.now() + number, sequence=number) for number in range(500)))
+    async with bench.writer() as one_writer, bench.writer() as other:
+        results = await asyncio.gather(one_writer.write(records), other.write(records), return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["Fenced", "NoneType"]
+    assert clinic.count() == 500
+    assert clinic.counts()["stored"] == 500
+
+
+async def test_writers_of_different_partitions_with_the_same_rows_in_opposite_order_do_not_lock_each_other_out(
+    stack: Stack,
+) -> None:
+    devices = [f"d{number}" for number in range(40)]
+    clinic = new_clinic(stack, *devices)
+    there, back = Bench(stack), Bench(stack)
+    base = clock.now()
+    async with there.writer() as first, back.writer() as second:
+        for turn in range(8):
+            messages = [one(70, base + turn, device=device) for device in devices]
+            await asyncio.gather(
+                first.write(there.frame(clinic, *messages)), second.write(back.frame(clinic, *reversed(messages)))
+            )
+    assert clinic.count() == 320
+    counts = clinic.counts()
+    assert (counts["received"], counts["stored"], counts["duplicate_store"]) == (640, 320, 320)
+
+
+async def test_a_transaction_that_the_database_undoes_is_run_again(stack: Stack) -> None:
+    clinic, bench = new_clinic(stack, "a", "b"), Bench(stack)
+    now = clock.now()
+    hour = "date_trunc('hour', now())"
+    lock = f"UPDATE ledger_devices SET received = received WHERE org = %s AND device = %s AND hour = {hour}"  # noqa: S608
+    async with bench.writer() as writer:
+        await writer.write(bench.frame(clinic, one(70, now), one(70, now, device="b")))
+        with connected(clinic.owner) as other:
+            # Somebody locks in the opposite order: the database ends the circle by undoing one of the two.
+            other.execute("SET deadlock_timeout = '10s'")
+            other.execute(lock, (clinic.name, "b"))
+            writing = asyncio.create_task(writer.write(bench.frame(clinic, one(71, now + 1), one(71, now + 1, device="b"))))
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(other.execute, lock, (clinic.name, "a"))
+            other.commit()
+        await asyncio.wait_for(writing, 20)
+    assert clinic.count() == 4
+    assert clinic.counts()["stored"] == 4
