@@ -30,7 +30,9 @@ def show(instance: Instance, process: str, lines: int, *, follow: bool) -> None:
     if process:
         found = {name: path for name, path in found.items() if name == process}
     if not found:
-        raise Problem(f"{process or 'the instance ' + repr(instance.name)} has written no log yet", "./agora up")
+        raise Problem(
+            f"there is no log of {process or 'anything'} in the instance {instance.name!r}", "./agora up, or ./agora logs for all"
+        )
     for name, path in found.items():
         _print(name, last_lines(path, lines), len(found) > 1)
     if follow:

@@ -122,7 +122,9 @@ def _stop(instance: Instance, progress: Progress) -> bool:
     now = state.read(instance)
     ran = any(entry.alive for entry in now.processes.values())
     owner = now.owner
-    if owner and owner.alive:
+    if owner and owner.alive and state.is_locked(instance):  # else it was a program that has stopped the instance itself
+        if owner.pid == os.getpid():
+            raise Problem("this very program runs the instance", "Stop it with its Stack.")
         progress("asking everything to stop")
         owner.signal(signal.SIGTERM)
         told = ""

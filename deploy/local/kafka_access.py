@@ -52,7 +52,8 @@ def provision(client: AdminClient, passwords: Mapping[str, str]) -> None:
         passwords: password by user of the platform's own processes.
     """
     make_topics(client, TOPICS)
-    make_users(client, {name: password for name, password in passwords.items() if name in tuple(Principal)})
+    # The operator is who we are here: made when the storage was formatted, or given with a Kafka that existed before.
+    make_users(client, {name: passwords[name] for name in Principal if name is not Principal.OPERATOR})
     make_rights(client)
     _wake_coordinator(client)
 

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import re
 import secrets
+import socket
 import ssl
 import subprocess
 import threading
@@ -24,7 +25,7 @@ from contracts.mqtt import ROOT, UP_FILTER
 from deploy.local.accounts import Account, caller, make_folder, write_file
 from deploy.local.certificates import Certificates
 from deploy.local.child import Command
-from deploy.local.credentials import MQTT_BRIDGE, Credentials
+from deploy.local.credentials import MQTT_BRIDGE, MQTT_PROBE, Credentials
 from deploy.local.instance import Instance
 from deploy.local.profiles import Profile
 from deploy.local.software import Software
@@ -160,11 +161,27 @@ def version(program: Path) -> str:
 
 
 def answers(settings: Mapping[str, str]) -> bool:
-    """Say whether the broker lets an account in over TLS.
+    """Say whether the broker answers over TLS and, where it is ours, lets the probe's account in.
+
+    On a broker that existed before there is only the bridge's account; to come in with that would end the bridge's session.
 
     Args:
-        settings: the ``AGORA_MQTT_…`` settings of an account without rights.
+        settings: the ``AGORA_MQTT_…`` settings of the probe.
     """
+    return _lets_in(settings) if settings["AGORA_MQTT_USERNAME"] == MQTT_PROBE else _speaks_tls(settings)
+
+
+def _speaks_tls(settings: Mapping[str, str]) -> bool:
+    context = ssl.create_default_context(cafile=settings["AGORA_MQTT_CA_FILE"])
+    host, port = settings["AGORA_MQTT_HOST"], int(settings["AGORA_MQTT_PORT"])
+    try:
+        with socket.create_connection((host, port), timeout=5) as plain, context.wrap_socket(plain, server_hostname=host):
+            return True
+    except OSError:
+        return False
+
+
+def _lets_in(settings: Mapping[str, str]) -> bool:
     decided = threading.Event()
     welcome = []
 
