@@ -31,7 +31,7 @@ class SideState(msgspec.Struct, array_like=True):
     """Where one side (low or high) of one rule stands.
 
     Attributes:
-        last_at: ``effective_at`` of the newest reading judged.
+        last_at: ``effective_at`` of the newest reading judged, or its arrival where that is earlier.
         outside_since: when the value left the limits, or None while inside.
         alert: id of the live alert, empty when none is open.
         muted: True after a person resolved the alert, until the value has been inside the limits.
@@ -81,7 +81,7 @@ class FlagState(msgspec.Struct, array_like=True):
         alerts: open alerts by id.
         closed: ids closed last, oldest first.
         watermarks: by source topic.
-        kept_at: ``effective_at`` of the newest reading when the state was last written to the changelog.
+        kept_at: the same of the newest reading when the state was last written to the changelog.
     """
 
     sides: dict[str, SideState] = msgspec.field(default_factory=dict)

@@ -2,6 +2,9 @@
 
 A reading that is implausible or a test never counts. A reading older than the newest one judged never moves the live state; if it
 came late and is beyond the critical limit, it opens an alert of its own, labelled as being about the past.
+
+No reading was measured after it arrived: one that claims so counts from its arrival. Else a single reading of a clock that is
+ahead would make all that follow look old, and silence the alerts of its subject for as long.
 """
 
 from __future__ import annotations
@@ -62,7 +65,7 @@ def judge(
     for observation in observations:
         if observation.quality & UNTRUSTED:
             continue
-        at = observation.effective_at
+        at = _moment(observation)
         if at > newest:
             newest = at
         for side in book.sides(observation.subject, observation.vital):
@@ -75,7 +78,7 @@ def judge(
                 held.last_at = at
                 continue
             before = (held.outside_since, held.muted)
-            made += _judge_side(state, side, held, observation)
+            made += _judge_side(state, side, held, observation, at)
             keep = keep or before != (held.outside_since, held.muted)
     _advance(state, source, offset, made, floor)
     keep = keep or bool(made) or newest - state.kept_at >= KEEP_EVERY
@@ -91,11 +94,17 @@ def _advance(state: FlagState, source: str, offset: int, made: list[AlertTransit
     mark.advance(offset, made, floor)
 
 
-def _judge_side(state: FlagState, side: Side, held: SideState, observation: Observation) -> list[AlertTransition]:
-    if observation.effective_at <= held.last_at:
+def _moment(observation: Observation) -> int:
+    effective_at, received_at = observation.effective_at, observation.received_at
+    return effective_at if effective_at < received_at else received_at
+
+
+def _judge_side(state: FlagState, side: Side, held: SideState, observation: Observation, moment: int) -> list[AlertTransition]:
+    # Several that claim the future may have come together; they count in their order.
+    if moment < held.last_at or (moment == held.last_at and moment == observation.effective_at):
         return _judge_past(state, side, held, observation)
-    gap = observation.effective_at - held.last_at
-    held.last_at = observation.effective_at
+    gap = moment - held.last_at
+    held.last_at = moment
     badness = side.sign * observation.value
     alert = state.alerts.get(held.alert)
     if alert is not None:
@@ -105,8 +114,8 @@ def _judge_side(state: FlagState, side: Side, held: SideState, observation: Obse
         held.muted = False
         return []
     if held.outside_since is None or gap > max(MAX_GAP, 10 * side.persistence):
-        held.outside_since = observation.effective_at
-    if held.muted or observation.effective_at - held.outside_since < side.persistence:
+        held.outside_since = moment
+    if held.muted or moment - held.outside_since < side.persistence:
         return []
     return _open(state, side, observation, held.outside_since, held)
 

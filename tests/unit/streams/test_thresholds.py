@@ -1,3 +1,5 @@
+from msgspec.structs import replace
+
 from contracts.alerts import AlertCommand, AlertTransition, Severity, Transition
 from contracts.ids import observation_id
 from contracts.instants import SECOND
@@ -239,3 +241,36 @@ def test_a_state_that_only_grew_older_is_kept_once_a_minute() -> None:
     assert patient.kept
     patient.measure(62, 120)
     assert patient.kept
+
+
+def ahead(second: int, value: float, seconds_ahead: int) -> Observation:
+    """A reading that came at a moment of ours from a device whose clock is ahead."""
+    return replace(reading(second + seconds_ahead, value, Quality.CLOCK_SUSPECT), received_at=START + second * SECOND)
+
+
+def live(readings: list[Observation]) -> list[Transition]:
+    state = FlagState()
+    made = [judge(state, BOOK, [one], "vitals", offset).transitions for offset, one in enumerate(readings)]
+    return [transition.transition for transitions in made for transition in transitions]
+
+
+def test_one_reading_from_the_future_does_not_silence_those_that_follow() -> None:
+    readings = [ahead(0, 80, 82_800), *(reading(second, 150) for second in (30, 60, 90))]
+    assert live(readings) == [Transition.RAISED]
+
+
+def test_a_value_outside_from_the_future_counts_from_its_arrival() -> None:
+    readings = [ahead(0, 150, 3_600), *(reading(second, 150) for second in (10, 30))]
+    assert live(readings) == [Transition.RAISED]
+
+
+def test_a_device_whose_clock_is_ahead_does_not_silence_another() -> None:
+    both = [one for second in range(0, 180, 60) for one in (ahead(second, 80, 300), reading(second + 10, 150))]
+    assert live([one for one in both if one.value == 150]) == [Transition.RAISED]
+    assert live([*both[:3], reading(80, 150), reading(110, 150)]) == [Transition.RAISED]
+
+
+def test_readings_of_one_upload_from_the_future_are_judged_in_their_order() -> None:
+    upload = [replace(ahead(0, value, 600 + number), received_at=START) for number, value in enumerate((150, 150, 80, 80))]
+    after = [reading(second, 150) for second in (20, 50)]
+    assert live([*upload, *after]) == [Transition.RAISED]
