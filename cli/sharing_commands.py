@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli import kcat
 from contracts.errors import Unavailable
 from contracts.instants import from_datetime, to_datetime
 from contracts.registry import ConsentRecord
@@ -30,7 +31,7 @@ App = Annotated[str | None, typer.Option("--app", help="Only this app's.")]
 Subject = Annotated[str | None, typer.Option("--subject", help="Only this subject's.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 _out = Console(highlight=False, soft_wrap=True)
-_notes = Console(stderr=True, highlight=False)
+_notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -203,7 +204,8 @@ def ready_to_paste(access: apps.Access, addresses: AppAddressSettings) -> str:
     return "\n".join(
         [
             "# Read the topic from its beginning (Ctrl-C ends it):",
-            f"kcat -b {addresses.kafka_apps_bootstrap} -X security.protocol=SASL_SSL -X ssl.ca.location='{addresses.ca_file}' \\",
+            f"{kcat.command()} -b {addresses.kafka_apps_bootstrap} \\",
+            f"  -X security.protocol=SASL_SSL -X ssl.ca.location='{addresses.ca_file}' \\",
             f"  -X sasl.mechanisms=SCRAM-SHA-512 -X sasl.username={access.kafka_user} \\",
             f"  -X sasl.password={access.kafka_password} \\",
             f"  -t {access.topic} -C -o beginning",

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
+from cli import kcat
 from cli.demo.people import BREATH, HEART
 from cli.demo.run import Demo
 from contracts.mqtt import up_topic
@@ -91,7 +92,8 @@ def _read(demo: Demo, app: str, whose: str) -> str:
     access = demo.cast.access[app]
     last_minute = "s@$((($(date +%s) - 60) * 1000))"
     return (
-        f"kcat -C -b localhost:{demo.view.instance.ports.kafka_apps} -t {demo.cast.access[whose].topic} -e -q -o {last_minute}"
+        f"{kcat.command()} -C -b localhost:{demo.view.instance.ports.kafka_apps}"
+        f" -t {demo.cast.access[whose].topic} -e -q -o {last_minute}"
         " -X security.protocol=SASL_SSL -X sasl.mechanisms=SCRAM-SHA-512"
         f" -X sasl.username={access.kafka_user} -X sasl.password={access.kafka_password}"
         f" -X ssl.ca.location='{demo.ca_file}' | tail -n 3"

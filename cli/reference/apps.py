@@ -26,7 +26,8 @@ small apps are in [examples](../../examples/README.md).
 """
 TOPIC = """
 One partition, at least once, kept for 7 days. Read it with the group `agora-app-<app>`. **A record may come twice with
-the same `ce_id`: drop what you have seen.** Headers are CloudEvents 1.0 in Kafka's binary mode.
+the same `ce_id`: drop what you have seen.** Headers are CloudEvents 1.0 in Kafka's binary mode. Programs on librdkafka need its
+version 2.6.1 or later: older ones, Debian 12's `kcat` among them, break SCRAM's last message and are refused.
 """
 READING = """
 Components of a panel (blood pressure) come as one Observation. One that was not measured or is not shared has a

@@ -77,6 +77,9 @@ async def test_an_app_is_added_consented_read_by_the_examples_and_revoked(platfo
     read = await _first_lines("examples/read_topic.py", environment)
     assert "agora.observation.released.v1" in read
     assert '"value": 61' in read
+    pasted = added.stdout.partition("# Read the topic")[2].partition("\n")[2].partition("\n# ")[0]
+    read_by_kcat = await asyncio.to_thread(_paste, f"{pasted} -e -q")
+    assert '"value":61' in read_by_kcat.stdout.replace(": ", ":"), read_by_kcat.stderr
     names = AppPseudonyms(master_of(platform.operator["AGORA_PSEUDONYM_MASTER"]), name)
     query = await asyncio.to_thread(_run, "examples/query_fhir.py", environment)
     assert query.returncode == 0, query.stderr
@@ -133,3 +136,7 @@ async def _first_lines(script: str, environment: dict[str, str]) -> str:
     finally:
         process.kill()
         await process.wait()
+
+
+def _paste(line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
