@@ -7,6 +7,7 @@ from importlib import import_module
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cli.operator import adopt_settings
 from contracts.errors import AgoraError, Misconfigured
@@ -31,7 +32,8 @@ def _before(context: typer.Context) -> None:
 
     Start with ./agora demo. Not for clinical decisions.
     """
-    adopt_settings(context.invoked_subcommand)
+    if "--help" not in sys.argv:
+        adopt_settings(context.invoked_subcommand)
 
 
 def build() -> typer.Typer:
@@ -54,7 +56,7 @@ def main() -> None:
     try:
         build()(prog_name="./agora")
     except AgoraError as error:
-        Console(stderr=True).print(f"[bold red]agora:[/] {error}", highlight=False)
+        Console(stderr=True).print(f"[bold red]agora:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, Misconfigured) else 1)
 
 
