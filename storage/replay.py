@@ -52,7 +52,9 @@ class Replayed:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
+    """A row of the quarantine, as far as a replay needs it."""
+
     quarantine_id: int
     source: str
     source_index: int
@@ -110,7 +112,7 @@ async def replay(connection: AsyncConnection, settings: KafkaSettings, numbers: 
 async def _replay_chunk(
     connection: AsyncConnection, settings: KafkaSettings, producer: AIOKafkaProducer, numbers: Sequence[int], done: Replayed
 ) -> None:
-    async with connection.cursor(row_factory=class_row(_Row)) as cursor:
+    async with connection.cursor(row_factory=class_row(Row)) as cursor:
         with translated():
             await cursor.execute(_ROWS, (list(numbers),))
             found = await cursor.fetchall()
@@ -119,7 +121,7 @@ async def _replay_chunk(
     raw_records = await _fetch_raw(settings, [row.raw_source for row in found if row.raw_source])
     again: dict[int, list[RawMessage]] = {}
     for row in found:
-        messages = _messages(row, raw_records)
+        messages = messages_of(row, raw_records)
         if isinstance(messages, str):
             done.left[row.quarantine_id] = messages
         else:
@@ -137,9 +139,16 @@ async def _replay_chunk(
     done.messages += sum(map(len, again.values()))
 
 
-def _messages(row: _Row, raw_records: dict[Coordinates, bytes]) -> list[RawMessage] | str:
-    """Give the messages of a quarantine row, or why there are none."""
+def messages_of(row: Row, raw_records: dict[Coordinates, bytes]) -> list[RawMessage] | str:
+    """Give the messages of a quarantine row, or why there are none.
+
+    Args:
+        row: the row.
+        raw_records: values of the raw records that the store's own rows name.
+    """
     again = f"{row.source}/{row.source_index}"
+    if row.stage == Stage.BRIDGE:
+        return "the bridge found it too large, and may have kept its beginning only"
     if row.stage == Stage.STORE:
         return _messages_of_store(row, again, raw_records)
     if row.source_index < 0:
@@ -151,7 +160,7 @@ def _messages(row: _Row, raw_records: dict[Coordinates, bytes]) -> list[RawMessa
     return [RawMessage(row.topic, row.payload, from_datetime(row.received_at), row.correlation, row.message_id, again)]
 
 
-def _messages_of_store(row: _Row, again: str, raw_records: dict[Coordinates, bytes]) -> list[RawMessage] | str:
+def _messages_of_store(row: Row, again: str, raw_records: dict[Coordinates, bytes]) -> list[RawMessage] | str:
     """Give the raw message a reading came from; for a vitals record that was unreadable, all of its raw record."""
     if row.raw_source is None:
         return "it came from no raw message"
@@ -163,11 +172,11 @@ def _messages_of_store(row: _Row, again: str, raw_records: dict[Coordinates, byt
     return [msgspec.structs.replace(one, replay_of=again) for one in wanted]
 
 
-def _messages_of_record(row: _Row) -> list[RawMessage] | str:
+def _messages_of_record(row: Row) -> list[RawMessage] | str:
     """Read a record that could not be read before: perhaps this version can."""
     try:
         frame = decode_raw(row.payload).messages
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return "this version cannot read the record either"
     return [msgspec.structs.replace(one, replay_of=f"{row.source}/{place}") for place, one in enumerate(frame)]
 
@@ -192,8 +201,7 @@ def frames_of(messages: Iterable[RawMessage]) -> list[tuple[int, list[RawMessage
     frames: list[tuple[int, list[RawMessage]]] = []
     open_: dict[tuple[int, int], tuple[list[RawMessage], int]] = {}
     for message in messages:
-        up = parse_up(message.topic)
-        key = partition_of(device_key(up.org, up.device), RAW.partitions), hour_of(message.received_at)
+        key = partition_of(_key(message.topic), RAW.partitions), hour_of(message.received_at)
         length = len(message.payload) + len(message.topic) + 200
         frame, size = open_.get(key, ([], MAX_FRAME_BYTES))
         if size + length > MAX_FRAME_BYTES or len(frame) >= FRAME_MESSAGES:
@@ -202,6 +210,15 @@ def frames_of(messages: Iterable[RawMessage]) -> list[tuple[int, list[RawMessage
         frame.append(message)
         open_[key] = frame, size + length
     return frames
+
+
+def _key(topic: str) -> str:
+    """Give what a message is partitioned by; where its topic names no device the normaliser will say so once more."""
+    try:
+        up = parse_up(topic)
+    except Rejected:
+        return topic
+    return device_key(up.org, up.device)
 
 
 async def _fetch_raw(settings: KafkaSettings, sources: Iterable[str]) -> dict[Coordinates, bytes]:

@@ -89,8 +89,8 @@ def refuse_record(value: bytes, count: int, source: Coordinates, now: int, softw
         One quarantined message that keeps the bytes, and a ledger row that counts all of them.
     """
     kept = QuarantinedMessage(
-        str(source), 0, "", "", Stage.NORMALISE, Code.PAYLOAD_UNDECODABLE, "the Kafka record is not a frame", "", "",
-        value, now, now, software,
+        str(source), -1, "", "", Stage.NORMALISE, Code.PAYLOAD_UNDECODABLE, "the Kafka record is not a frame", "", "",
+        value, now, now, software, messages=count,
     )  # fmt: skip
     row = DeviceOutcome("", "", count, 0, 0, 0, count, 0)
     return Result(RawOutcome(source.partition, source.offset, hour_of(now), [row]), quarantined=[kept])

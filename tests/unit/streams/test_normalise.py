@@ -255,6 +255,7 @@ def test_a_record_that_is_no_frame_is_kept_whole() -> None:
     assert (kept.payload, kept.source, kept.code) == (b"\xc1", "agora.raw.v1/3/41", Code.PAYLOAD_UNDECODABLE)
     [row] = result.outcome.devices
     assert (row.received, row.quarantined, row.device) == (7, 7, "")
+    assert (kept.index, kept.messages) == (-1, 7)
 
 
 def test_an_empty_frame_has_a_ledger_row_too() -> None:
