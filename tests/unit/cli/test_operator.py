@@ -11,6 +11,7 @@ from contracts.errors import Misconfigured
 @pytest.fixture(autouse=True)
 def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGORA_INSTANCE", "nobody-started-this")
+    monkeypatch.setenv("AGORA_PORT_BASE", "29900")
     for name in ELSEWHERE:
         monkeypatch.delenv(name, raising=False)
 
