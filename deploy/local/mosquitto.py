@@ -35,6 +35,10 @@ MESSAGE_MAX_BYTES = 256 * 1024
 PACKET_MAX_BYTES = MESSAGE_MAX_BYTES + 8 * 1024
 QUEUED_BYTES_EACH = 600
 """What a queued reading costs the broker (measured)."""
+PACKET_LINES = r"(Received|Sending) [A-Z]+ |No will message|^[^ ]+ \t|Will message|^\t"
+"""What mosquitto tells of every single packet at the level at which it tells of a forbidden publish."""
+WITHOUT_PACKETS = 'exec "$@" > >(exec grep --line-buffered -vE "$0") 2>&1'
+"""The shell becomes the broker, so that the process id is the broker's; what it writes goes by way of a filter."""
 HASH_ROUNDS = 101
 """mosquitto's own figure. The passwords are long random strings, which no number of guesses finds."""
 FILE_MODE = 0o640
@@ -56,6 +60,7 @@ class Mosquitto:
         self._software = software
         self._data = instance.data / "mosquitto"
         self._configuration = instance.config / "mosquitto.conf"
+        self._denials_logged = False
 
     def configure(self, credentials: Credentials, certificates: Certificates, profile: Profile) -> None:
         """Write configuration, access list and the services' accounts; devices' passwords that are there stay."""
@@ -69,10 +74,12 @@ class Mosquitto:
             write_file(password_file(self._instance), accounts.read_text(), readers, FILE_MODE)
         write_file(self._access_list, access_list(), readers, FILE_MODE)
         write_file(self._configuration, self._settings(certificates, profile), self._account)
+        self._denials_logged = profile.broker_denials_logged
 
     def command(self) -> Command:
         """Give the command that runs the broker."""
-        arguments = [str(self._software.mosquitto), "-c", str(self._configuration)]
+        program = [str(self._software.mosquitto), "-c", str(self._configuration)]
+        arguments = ["bash", "-c", WITHOUT_PACKETS, PACKET_LINES, *program] if self._denials_logged else program
         variables = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
         return Command("mosquitto", arguments, variables, self._data, self._account, pid_file=pid_file(self._instance))
 
@@ -107,6 +114,7 @@ class Mosquitto:
             "log_type error",
             "log_type warning",
             "log_type notice",
+            *(["log_type debug"] if profile.broker_denials_logged else []),
             "log_timestamp_format %Y-%m-%dT%H:%M:%S%z",
         ]
         return "\n".join(values) + "\n"
