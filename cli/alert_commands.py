@@ -9,7 +9,6 @@ from uuid import UUID
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from catalogue.registry import BY_CODE
 from runtime.settings import load
@@ -17,7 +16,7 @@ from sharing.gateway.models import Alert
 from sharing.gateway.operator_client import OperatorClient
 from sharing.gateway.settings import OperatorClientSettings
 
-PANEL = "Share"
+PANEL = "Look on"
 _out = Console(highlight=False, soft_wrap=True)
 
 
@@ -38,7 +37,7 @@ def alert_list(
     """List alerts, the newest first.
 
     Example:
-      agora alerts list --subject p-7
+      ./agora alerts list --subject p-7
     """
     with OperatorClient(load(OperatorClientSettings)) as client:
         alerts = client.alerts(subject, not everything, limit)
@@ -46,31 +45,33 @@ def alert_list(
         for alert in alerts:
             sys.stdout.write(alert.model_dump_json() + "\n")
         return
-    _out.print(_table(alerts) if alerts else "No alerts.")
+    if not alerts:
+        _out.print("No alerts." if everything else "No open alerts; resolved ones: --all. Set limits: ./agora rule set --help")
+    for alert in alerts:
+        _show(alert)
 
 
 def alert_acknowledge(
-    alert: Annotated[UUID, typer.Argument(help="Its id, as `agora alerts list` shows it.")],
+    alert: Annotated[UUID, typer.Argument(help="Its id, as `./agora alerts list` shows it.")],
     by: Annotated[str, typer.Option(help="Who takes it in hand.")] = "",
     note: Annotated[str, typer.Option(help="What you want to say about it, at most 500 characters.")] = "",
 ) -> None:
     """Take an alert in hand; its state follows within a moment.
 
     Example:
-      agora alerts ack 0192f0aa-0000-8000-8000-000000000001 --note "called the patient"
+      ./agora alerts ack 0192f0aa-0000-8000-8000-000000000001 --note "called the patient"
     """
     with OperatorClient(load(OperatorClientSettings)) as client:
         taken = client.acknowledge(str(alert), by or getuser(), note)
     _out.print(f"{taken.alert} of {taken.subject} is acknowledged.")
 
 
-def _table(alerts: tuple[Alert, ...]) -> Table:
-    table = Table()
-    for heading in ("alert", "subject", "vital", "rule", "state", "severity", "onset", "changed"):
-        table.add_column(heading, no_wrap=heading == "alert")
-    for alert in alerts:
-        vital = BY_CODE[alert.vital].short if alert.vital in BY_CODE else alert.vital
-        about = f"{alert.severity}, about the past" if alert.about_past else alert.severity
-        times = [f"{moment:%Y-%m-%d %H:%M:%S}Z" for moment in (alert.onset, alert.changed_at)]
-        table.add_row(str(alert.alert), alert.subject, vital, alert.rule, alert.state, about, *times)
-    return table
+def _show(alert: Alert) -> None:
+    """Print one alert, and below it the line that takes it in hand, which no narrow terminal may cut."""
+    vital = BY_CODE[alert.vital].short if alert.vital in BY_CODE else alert.vital
+    past = ", about the past" if alert.about_past else ""
+    times = f"since {alert.onset:%Y-%m-%d %H:%M:%S}Z"
+    if alert.changed_at != alert.onset:
+        times += f", {alert.state} {alert.changed_at:%Y-%m-%d %H:%M:%S}Z"
+    _out.print(f"{alert.state:<12} {alert.severity}{past}: {vital} of {alert.subject}, rule {alert.rule}, {times}", markup=False)
+    _out.print(f"  ./agora alerts ack {alert.alert}" if alert.state == "raised" else f"  {alert.alert}", style="dim")

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from cli.operator import adopt_settings
 from contracts.errors import AgoraError, Misconfigured
 
 COMMAND_MODULES = (
-    "cli.server_commands",
     "cli.demo_commands",
+    "cli.server_commands",
     "cli.registry_commands",
     "cli.sharing_commands",
     "cli.storage_commands",
     "cli.alert_commands",
     "cli.simulate_commands",
-    "cli.processes",
     "cli.test_commands",
     "cli.docs_commands",
+    "cli.processes",
 )
-"""Each gives ``register(app)``. In the order of ``agora --help``."""
+"""Each gives ``register(app)``; within a panel of the help in this order."""
+PANELS = ("This machine", "Register", "Share", "Look on", "Develop", "Processes")
+
+
+class _ByPanel(TyperGroup):
+    """Lists commands in the order a newcomer needs them; Typer would put groups of commands last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=lambda name: PANELS.index(self._panel(name)))
+
+    def _panel(self, name: str) -> str:
+        return str(getattr(self.commands[name], "rich_help_panel", ""))
 
 
 def _before(context: typer.Context) -> None:
@@ -40,6 +53,7 @@ def build() -> typer.Typer:
     """Make the command with everything registered."""
     app = typer.Typer(
         name="agora",
+        cls=_ByPanel,
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode="rich",

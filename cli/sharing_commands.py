@@ -77,6 +77,9 @@ def app_list(json: Json = False) -> None:
     if json:
         _print_json([asdict(app) for app in found])
         return
+    if not found:
+        _notes.print("No app yet. Add one: ./agora app add ORG NAME")
+        return
     table = _table("app", "organisation", "display", "client id", "state")
     for app in found:
         state = "revoked" if app.revoked_at else "ready" if app.provisioned_at else "waits for the keeper"
@@ -129,7 +132,11 @@ def consent_grant(
 
 
 def consent_withdraw(consent: Annotated[str, typer.Argument(help="The consent's id.")]) -> None:
-    """Withdraw a consent; within a second nothing more is delivered."""
+    """Withdraw a consent; within a second nothing more is delivered.
+
+    Example:
+      ./agora consent withdraw 8f289070-f345-40d4-a522-1a991a514d2b
+    """
     with _database() as connection:
         record = consents.withdraw(connection, consent, by=_who())
     _notes.print(
@@ -138,30 +145,28 @@ def consent_withdraw(consent: Annotated[str, typer.Argument(help="The consent's 
 
 
 def consent_list(subject: Subject = None, app: App = None, json: Json = False) -> None:
-    """List consents in their newest revision."""
+    """List consents in their newest revision.
+
+    Example:
+      ./agora consent list --subject p-001
+    """
     with _database() as connection:
         found = consents.listed(connection, subject, app)
     if json:
         _print_json([record.model_dump(mode="json", exclude={"version"}) for record in found])
         return
-    table = _table("consent", "subject", "app", "vitals", "purpose", "granted", "history from", "until", "state")
+    if not found:
+        _notes.print("No consent yet, so no app sees anything. Record one: ./agora consent grant --help")
     for record in found:
-        table.add_row(
-            record.consent,
-            record.subject,
-            record.app,
-            " ".join(sorted(record.vitals)),
-            record.purpose,
-            _minute(record.granted_at),
-            _minute(record.history_from) or "the grant",
-            _minute(record.ends_at),
-            _state(record),
-        )
-    _out.print(table)
+        _show_consent(record)
 
 
 def consent_evidence(consent: Annotated[str, typer.Argument(help="A withdrawn consent's id.")], json: Json = False) -> None:
-    """Show that a withdrawal took effect on the app's topic: last record before it, first withheld after, the app told."""
+    """Show that a withdrawal took effect on the app's topic: last record before it, first withheld after, the app told.
+
+    Example:
+      ./agora consent evidence 8f289070-f345-40d4-a522-1a991a514d2b
+    """
     with _database() as connection:
         found = accesses.withdrawal_evidence(connection, consent)
     if json:
@@ -182,7 +187,11 @@ def access(
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
     json: Json = False,
 ) -> None:
-    """Tell who saw what of whom, and who was refused, the newest first."""
+    """Tell who saw what of whom, and who was refused, the newest first.
+
+    Example:
+      ./agora access --subject p-001 --limit 10
+    """
     with _database() as connection:
         found = accesses.accesses(connection, subject, app, limit)
     if json:
@@ -191,7 +200,7 @@ def access(
     for entry in found:
         _out.print(accesses.in_words(entry), markup=False)
     if not found:
-        _notes.print("Nothing was released or refused.")
+        _notes.print("Nothing was released or refused. Consents: ./agora consent list")
 
 
 def ready_to_paste(access: apps.Access, addresses: AppAddressSettings) -> str:
@@ -219,6 +228,15 @@ def ready_to_paste(access: apps.Access, addresses: AppAddressSettings) -> str:
             "fhir 'Observation?patient=ID&_count=5'",
         ]
     )
+
+
+def _show_consent(record: ConsentRecord) -> None:
+    """Print a consent on lines of its own: its id must come whole out of a narrow terminal."""
+    since = "from then on" if record.history_from is None else f"readings since {_minute(record.history_from)}"
+    until = f", until {_minute(record.ends_at)}" if record.ends_at is not None else ""
+    _out.print(f"{record.consent}  {_state(record)}: {record.subject} to {record.app}", markup=False)
+    _out.print(f"  {' '.join(sorted(record.vitals))}, granted {_minute(record.granted_at)}, {since}{until}", markup=False)
+    _out.print(f"  for: {record.purpose}", markup=False)
 
 
 def _show_access(access: apps.Access) -> None:

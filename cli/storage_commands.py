@@ -15,6 +15,7 @@ import typer
 from psycopg import AsyncConnection
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from contracts.errors import EXPLANATIONS, Code
@@ -27,7 +28,7 @@ T = TypeVar("T")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 MOST = 1_000_000
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 app = typer.Typer(
     no_args_is_help=True,
     help="Messages that could not be handled: what, why, and how to send them through again.",
@@ -79,7 +80,7 @@ def show_ledger(
 
     Examples:
       ./agora ledger
-      ./agora ledger --device demo-clinic/watch-1 --since 2h
+      ./agora ledger --device riverside-clinic/watch-1 --since 2h
       ./agora ledger --wait 30 --json
     """
     database, kafka = load(DatabaseSettings), load(KafkaSettings)
@@ -105,7 +106,7 @@ def show_ledger(
 
 
 def _show_balance(balance: ledger.Closing) -> None:
-    table = Table(title="Ledger, in messages", box=SIMPLE_HEAD)
+    table = Table(title="Ledger, in messages", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     parts = ("received", "replayed", "stored", "duplicate", "quarantined", "in_flight", "difference")
     for part in parts:
         table.add_column(part.replace("_", " "), justify="right")
@@ -128,7 +129,7 @@ def _show_balance(balance: ledger.Closing) -> None:
 
 def _show_devices(rows: list[ledger_report.DeviceHour]) -> None:
     if not rows:
-        console.print("No device has sent in this time. Publish something: ./agora simulate synthetic --seconds 30")
+        console.print("No device has sent in this time. `./agora device add` prints a line that does; ./agora demo plays many.")
         return
     table = Table(title="By hour of arrival (UTC) and device", box=SIMPLE_HEAD)
     table.add_column("hour", no_wrap=True)
@@ -156,7 +157,7 @@ def list_quarantine(
     Examples:
       ./agora quarantine list
       ./agora quarantine list --code unit-unknown --since 2h
-      ./agora quarantine list --device demo-clinic/watch-1 --json
+      ./agora quarantine list --device riverside-clinic/watch-1 --json
     """
     selection = Selection(_known(code), device, since, replayed)
 
@@ -171,14 +172,14 @@ def list_quarantine(
     if not rows:
         console.print("Nothing is in quarantine that fits. What was sent through again shows with --replayed.")
         return
-    table = Table(box=SIMPLE_HEAD)
-    for heading in ("number", "code", "stage", "device", "when (UTC)", "words"):
-        table.add_column(heading, justify="right" if heading == "number" else "left", overflow="fold")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in ("number", "code", "device", "when (UTC)", "words"):
+        table.add_column(heading, justify="right" if heading == "number" else "left", no_wrap=heading in ("code", "when (UTC)"))
     for row in rows:
         name = f"{row.org}/{row.device}".strip("/") or "unknown"
         when = f"{row.quarantined_at.astimezone(UTC):%m-%d %H:%M:%S}"
-        words = row.words + (f" ({row.field})" if row.field else "") + (" [dim]replayed[/]" if row.replayed_at else "")
-        table.add_row(str(row.quarantine_id), row.code, row.stage, name, when, words)
+        words = escape(row.words + (f" ({row.field})" if row.field else "")) + (" [dim]replayed[/]" if row.replayed_at else "")
+        table.add_row(str(row.quarantine_id), row.code, escape(name), when, words)
     console.print(table)
     console.print(" · ".join(f"{code} {number:,}" for code, number in counts.items()))
     console.print("Look at one: ./agora quarantine show NUMBER · after the remedy: ./agora quarantine replay --code CODE")
@@ -211,9 +212,9 @@ def show_quarantine(
     table = Table(show_header=False)
     for name, value in asdict(row).items():
         if value not in (None, ""):
-            table.add_row(name.replace("_", " "), str(value))
+            table.add_row(name.replace("_", " "), escape(str(value)))
     if row.code in tuple(Code):
-        table.add_row("remedy", EXPLANATIONS[Code(row.code)][1])
+        table.add_row("remedy", escape(EXPLANATIONS[Code(row.code)][1]))
     console.print(table)
     if payload:
         console.print(shown, markup=False)
@@ -231,7 +232,7 @@ def replay_quarantine(
     Examples:
       ./agora quarantine replay 17 18
       ./agora quarantine replay --code unassigned
-      ./agora quarantine replay --device demo-clinic/watch-1 --since 2h
+      ./agora quarantine replay --device riverside-clinic/watch-1 --since 2h
     """
     if not (numbers or code or device):
         raise typer.BadParameter("say which: numbers, --code or --device")
@@ -264,14 +265,14 @@ def tail(
     Examples:
       ./agora tail
       ./agora tail --subject patient-3 -n 20
-      ./agora tail --device demo-clinic/watch-1 --json
+      ./agora tail --device riverside-clinic/watch-1 --json
     """
 
     def show(reading: watch.Reading) -> None:
         print(json.dumps(asdict(reading)) if as_json else watch.line(reading), flush=True)  # noqa: T201
 
     def quiet() -> None:
-        console.print("[dim]No reading yet. Does a device send? Try: ./agora simulate synthetic --seconds 30[/]")
+        console.print("[dim]No reading yet. Does a device send? `./agora device add` prints a line that does.[/]")
 
     if not as_json:
         print(watch.HEADING, flush=True)  # noqa: T201
