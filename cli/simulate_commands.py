@@ -15,6 +15,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cli.demo import DEVICES_FILE
+from cli.operator import require_running
 from contracts.errors import Misconfigured
 from deploy.local.instance import Instance
 from simulators.connection import BrokerAddress
@@ -42,7 +44,7 @@ Seconds = Annotated[float, typer.Option(min=0.0, help="How long; 0 plays until C
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same people and the same mishaps.")]
 Credentials = Annotated[
     Path | None,
-    typer.Option("--credentials", help="JSON that enrolment wrote: org, device, model, password, subject of each device."),
+    typer.Option("--credentials", help="JSON list of org, device, model, password, subject; else what ./agora demo enrolled."),
 ]
 Host = Annotated[str, typer.Option(envvar="AGORA_MQTT_HOST", help="Host of the MQTT broker, as its certificate names it.")]
 Port = Annotated[int | None, typer.Option(envvar="AGORA_MQTT_PORT", help="Its TLS port; default: this instance's.")]
@@ -166,7 +168,9 @@ class _Play:
     ) -> None:
         instance = Instance.of()
         self._address = BrokerAddress(host, port or instance.ports.mqtt, ca_file or instance.certificates / "ca.pem")
-        self._path = credentials or instance.credentials / "devices.json"
+        self._path = credentials or instance.credentials / DEVICES_FILE
+        if credentials is None and ca_file is None:
+            require_running(instance)
         self._misbehaviour = misbehaviour
         self._drain = drain
         self._report = report
@@ -174,6 +178,8 @@ class _Play:
 
     def run(self, patients: Sequence[Patient], speed: float, seconds: float) -> None:
         """Play, report, and exit with 1 when a letter stayed without receipt."""
+        if not self._path.exists():
+            raise Misconfigured(f"no devices in {self._path}: ./agora demo --seconds 20 enrols some, or give --credentials")
         if not self._address.ca_file.exists():
             raise Misconfigured(f"there is no authority {self._address.ca_file}: start the servers, or give --ca-file")
         complete, counts = asyncio.run(self._play(patients, speed, seconds))

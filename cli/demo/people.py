@@ -11,6 +11,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from cli.demo import DEVICES_FILE
 from contracts.errors import Unavailable
 from contracts.instants import DAY
 from registry import devices, loans, organisations
@@ -137,7 +138,7 @@ def enrol(connection: Connection[Any], users: KafkaUsers, wanted: tuple[Role, ..
         if role.subject not in subjects:
             organisations.add_subject(connection, role.subject, CLINIC, IDENTIFIER_SYSTEM, f"demo-{role.subject}")
     access = _apps(connection, users, folder / "demo-apps.json", tell)
-    enrolled = _devices(connection, wanted, folder / "demo-devices.json", tell)
+    enrolled = _devices(connection, wanted, folder / DEVICES_FILE, tell)
     tell("consents")
     return Cast(wanted, enrolled, access, _consents(connection, wanted))
 
