@@ -114,6 +114,7 @@ def test_an_environment_of_another_python_is_made_anew(checkout: Path) -> None:
     assert steps.done == ["make", "runtime.txt"] * 2
 
 
+@pytest.mark.slow  # makes an environment
 def test_a_library_without_its_hash_is_refused(checkout: Path) -> None:
     (checkout / "requirements" / "runtime.txt").write_text("agora-nothing==1.0\n")
     with pytest.raises(Failed, match="hash"):

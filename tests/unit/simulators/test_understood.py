@@ -35,6 +35,7 @@ def patients() -> list[Patient]:
     return [*choose(load(), 40), *make_patients(5)]
 
 
+@pytest.mark.slow
 def test_every_message_of_every_patient_is_understood() -> None:
     for patient in patients():
         for model in patient.models:
@@ -42,6 +43,7 @@ def test_every_message_of_every_patient_is_understood() -> None:
                 check(message, number)
 
 
+@pytest.mark.slow
 def test_batches_are_understood_and_no_two_of_their_readings_share_an_identity() -> None:
     for patient in patients()[:20]:
         for model in patient.models:
