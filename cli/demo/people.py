@@ -97,7 +97,7 @@ def roles(count: int, seed: int) -> tuple[Role, ...]:
         seed: of the synthetic ones.
 
     Returns:
-        The first withdraws from one app on the way; the last shares with nobody; the others share with both or one.
+        The second withdraws from one app on the way; the last shares with nobody; the others share with both or one.
     """
     recorded: Sequence[RecordedPatient] = choose(load(), (count + 1) // 2)
     made = make_patients(count - len(recorded), seed)
@@ -107,7 +107,8 @@ def roles(count: int, seed: int) -> tuple[Role, ...]:
         mixed.append((source[number // 2], number % 2 == 0))
     shares = ((HEART, BREATH), (HEART,), (BREATH,))
     cast = [Role(patient, real, shares[number % 3]) for number, (patient, real) in enumerate(mixed)]
-    cast[0] = Role(cast[0].patient, cast[0].recorded, (HEART, BREATH), withdraws_from=HEART)
+    # A synthetic one, whose devices speak often: the last record before the withdrawal and the first withheld lie close together.
+    cast[1] = Role(cast[1].patient, cast[1].recorded, (HEART, BREATH), withdraws_from=HEART)
     cast[-1] = Role(cast[-1].patient, cast[-1].recorded, ())
     return tuple(cast)
 

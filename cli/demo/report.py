@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from cli.demo.audit import Audit, compare, read_quarantined, read_stored
 from cli.demo.meters import percentile
 from cli.demo.run import Demo
 from cli.demo.show import STEPS
@@ -44,6 +45,7 @@ class Facts:
     quarantine: list[dict[str, Any]]
     alerts: dict[str, int]
     accesses: list[dict[str, Any]]
+    audit: Audit
 
 
 async def write(demo: Demo) -> dict[str, Any]:
@@ -72,6 +74,7 @@ async def write(demo: Demo) -> dict[str, Any]:
         ],
         "devices": len(demo.cast.devices),
         "fleet": demo.fleet.snapshot().as_dict(),
+        "audit": asdict(facts.audit),
         "ledger": _ledger(demo),
         "readings_by_subject": facts.readings_by_subject,
         "quarantine": facts.quarantine,
@@ -116,6 +119,7 @@ def _facts(connection: Connection[Any], demo: Demo) -> Facts:
         [dict(zip(columns, row, strict=True)) for row in quarantine],
         dict(alerts),
         [dict(zip(access_columns, row, strict=True)) for row in accesses],
+        compare(demo.fleet.sent(), demo.fleet.receipted(), read_stored(connection, since), read_quarantined(connection, since)),
     )
 
 
@@ -162,6 +166,12 @@ def _delivery(demo: Demo, facts: Facts) -> Iterator[Check]:
         "every message of every device got its receipt",
         observed.drained,
         f"{counts.receipted} receipted, {counts.outstanding} outstanding, {counts.resent} sent again",
+    )
+    audit = facts.audit
+    yield Check(
+        "what was receipted is stored once or in quarantine",
+        audit.compared > 0 and not audit.lost and not audit.doubled,
+        f"{audit.compared} messages compared one by one: {audit.lost} lost, {audit.doubled} doubled",
     )
     told = "not read"
     if closing is not None:

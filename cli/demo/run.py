@@ -14,7 +14,7 @@ import psycopg
 from psycopg import Connection
 
 from cli import operator
-from cli.demo import events
+from cli.demo import DEVICES_FILE, events
 from cli.demo.events import Kill
 from cli.demo.meters import Meters
 from cli.demo.people import Cast
@@ -26,6 +26,7 @@ from runtime import clock
 from runtime.settings import DatabaseSettings, KafkaSettings
 from sharing.pseudonyms import AppPseudonyms, master_of
 from simulators.connection import BrokerAddress
+from simulators.credentials import read_sequences, sequences_beside, write_sequences
 from simulators.fleet import Fleet
 from simulators.misbehaviour import Misbehaviour
 from simulators.patients import cast as play
@@ -115,6 +116,7 @@ class Demo:
         self.gateway = gateway["AGORA_GATEWAY_PUBLIC_URL"].rstrip("/")
         self._operator_token = gateway["AGORA_GATEWAY_OPERATOR_TOKEN"]
         self.ca_file = view.instance.certificates / "ca.pem"
+        self._sequences = sequences_beside(view.instance.credentials / DEVICES_FILE)
         ports = view.instance.ports
         self.fleet = self._make_fleet(BrokerAddress("localhost", ports.mqtt, self.ca_file))
         self.readers = {
@@ -131,7 +133,8 @@ class Demo:
             if number % (len(MISHAPS) + 2) < len(MISHAPS)
         }
         legacy = {one.key for number, one in enumerate(self.cast.devices) if number % 5 == 4}
-        return Fleet(self.cast.devices, sources, broker, mishaps, legacy=legacy)
+        first = read_sequences(self._sequences)
+        return Fleet(self.cast.devices, sources, broker, mishaps, legacy=legacy, first_sequences=first)
 
     def tell(self, words: str) -> None:
         """Note what happens, with its time."""
@@ -164,6 +167,7 @@ class Demo:
                 task.cancel()
             await asyncio.gather(disturbing, watching, return_exceptions=True)
             await self.fleet.stop(0.0)
+            write_sequences(self._sequences, self.fleet.next_sequences())
             for reader in self.readers.values():
                 await reader.stop()
         await self._scrape()
