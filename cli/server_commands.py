@@ -64,6 +64,8 @@ def up(
     failing = [name for name, running in now.processes.items() if not running.alive]
     if failing:
         raise Problem(f"these keep ending: {', '.join(failing)}; they are started again", f"./agora logs {failing[0]}")
+    if not servers_only:
+        console.print("Register who takes part: ./agora org add --help · or watch patients play: ./agora demo · stop: ./agora down")
 
 
 def down(

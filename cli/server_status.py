@@ -103,7 +103,8 @@ def _all_counters(view: View, name: str) -> dict[str, float]:
 
 
 def _counters(view: View, name: str) -> str:
-    """Show the busiest counters, by the words of their names."""
-    busiest = sorted(_all_counters(view, name).items(), key=lambda entry: -entry[1])[:COUNTERS_SHOWN]
+    """Show the busiest counters, by the words of their names; those at 0 would only take room."""
+    counted = [(counter, value) for counter, value in _all_counters(view, name).items() if value]
+    busiest = sorted(counted, key=lambda entry: -entry[1])[:COUNTERS_SHOWN]
     words = (f"{counter.removeprefix(PREFIX).split('_', 1)[-1].replace('_', ' ')} {value:,.0f}" for counter, value in busiest)
-    return ", ".join(words)
+    return ", ".join(words) or "nothing to do yet"
