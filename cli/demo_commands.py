@@ -17,7 +17,7 @@ from deploy.local import detached
 from deploy.local.child import last_lines
 from deploy.local.instance import PROCESSES, Instance
 from deploy.local.problems import Problem
-from deploy.local.state import Phase, glances
+from deploy.local.state import Phase, glances, is_locked
 from deploy.local.view import View
 
 PROCESS_SECONDS = 45.0
@@ -50,13 +50,13 @@ def demo(
     instance = Instance.of()
     console = Console(highlight=False)
     ran = View(instance).state().phase is Phase.READY and View(instance).answers("kafka")
-    with progress("starting") as tell:
-        detached.up(instance, tell)
     try:
+        with progress("starting") as tell:
+            detached.up(instance, tell)
         _wait_for_all(View(instance))
         found = _run(View(instance), console, headless, seconds, speed, patients, kills)
     finally:
-        if not ran:
+        if not ran and is_locked(instance):
             with progress("stopping") as tell:
                 detached.down(instance, tell)
     if report is not None:

@@ -16,7 +16,7 @@ from cli.lock import lock
 from deploy.local import detached, doctor
 from deploy.local.instance import PROCESSES, SERVERS, Instance
 from deploy.local.problems import Problem
-from deploy.local.state import Phase, glances
+from deploy.local.state import Phase, glances, is_locked
 from deploy.local.view import View
 
 PANEL = "This machine"
@@ -58,14 +58,19 @@ def up(
       AGORA_INSTANCE=second AGORA_PORT_BASE=24000 ./agora up
     """
     instance = Instance.of()
-    with progress("starting") as tell:
-        now = detached.up(instance, tell, servers_only=servers_only)
+    try:
+        with progress("starting") as tell:
+            now = detached.up(instance, tell, servers_only=servers_only)
+    except KeyboardInterrupt:
+        if is_locked(instance):
+            console.print("The start goes on without this command. See ./agora status, or stop it: ./agora down")
+        raise typer.Exit(130) from None
     Console(highlight=False).print(server_status.table(View(instance)))
     failing = [name for name, running in now.processes.items() if not running.alive]
     if failing:
         raise Problem(f"these keep ending: {', '.join(failing)}; they are started again", f"./agora logs {failing[0]}")
     if not servers_only:
-        console.print("Register who takes part: ./agora org add --help · or watch patients play: ./agora demo · stop: ./agora down")
+        console.print("Register who takes part: ./agora org add --help · watch patients play: ./agora demo · stop: ./agora down")
 
 
 def down(
