@@ -87,7 +87,7 @@ def _run(
 
     from cli import operator
     from cli.demo import people
-    from cli.demo.hints import hints
+    from cli.demo.hints import hints, keep
     from cli.demo.run import Demo, Options
     from runtime.settings import DatabaseSettings, KafkaSettings
     from sharing.kafka_users import KafkaUsers
@@ -98,6 +98,7 @@ def _run(
     with progress("enrolling") as tell, psycopg.connect(conninfo, autocommit=True) as connection:
         cast = people.enrol(connection, users, people.roles(patients, seed=7), view.instance.credentials, tell)
     demo = Demo(view, cast, Options(seconds, speed, kills))
+    keep(demo)
     console.print(hints(demo), soft_wrap=True)
     if not seconds:
         console.print("[bold]Ctrl-C[/] stops the devices, counts everything and ends.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
@@ -32,7 +35,21 @@ def hints(demo: Demo) -> RenderableType:
     for heading, lines in sections(demo).items():
         text.append(f"# {heading}\n", style="bold")
         text.append(f"{lines}\n")
-    return Group(Panel("Lines to paste in another terminal; the credentials are this machine's only.", style="dim"), text)
+    return Group(Panel(f"Lines to paste in another terminal, also in {kept_in(demo)}", style="dim"), text)
+
+
+def kept_in(demo: Demo) -> Path:
+    """Give the file that ``keep`` writes."""
+    return demo.view.instance.credentials / "demo-lines.sh"
+
+
+def keep(demo: Demo) -> None:
+    """Write the lines, which hold passwords, to a file of the owner alone: the live picture pushes them off the screen."""
+    text = "".join(f"# {heading}\n{lines}\n\n" for heading, lines in sections(demo).items())
+    path = kept_in(demo)
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
 
 
 def sections(demo: Demo) -> dict[str, str]:

@@ -6,52 +6,57 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
-Key = tuple[str, tuple[tuple[str, str], ...]]
+Key = tuple[str, str, tuple[tuple[str, str], ...]]
+"""Process, name, labels."""
+STARTED = "process_start_time_seconds"
 
 
 class Meters:
-    """Counters of all processes; a process that was killed begins at zero again, its counters here do not."""
+    """Counters of all processes since the first look; one that was killed begins at zero again, its counters here do not."""
 
     def __init__(self) -> None:
         """Begin empty."""
         self._newest: dict[Key, float] = {}
         self._before: dict[Key, float] = {}
-        self._gauges: dict[Key, float] = {}
+        self._started: dict[str, float] = {}
 
-    def take(self, text: str) -> None:
-        """Take one process's answer in."""
+    def take(self, process: str, text: str) -> None:
+        """Take one process's answer in.
+
+        Args:
+            process: whose.
+            text: as ``/metrics`` gives it.
+        """
+        found: dict[Key, float] = {}
+        started = 0.0
         for family in text_string_to_metric_families(text):
-            if not family.name.startswith("agora_"):
-                continue
             for sample in family.samples:
-                key = (sample.name, tuple(sorted(sample.labels.items())))
-                if family.type == "gauge":
-                    self._gauges[key] = sample.value
-                elif not sample.name.endswith("_created"):
-                    self._count(key, sample.value)
-
-    def _count(self, key: Key, value: float) -> None:
-        newest = self._newest.get(key, 0.0)
-        if value < newest:
-            self._before[key] = self._before.get(key, 0.0) + newest
-        self._newest[key] = value
+                if sample.name == STARTED:
+                    started = sample.value
+                elif family.name.startswith("agora_") and family.type != "gauge" and not sample.name.endswith("_created"):
+                    found[process, sample.name, tuple(sorted(sample.labels.items()))] = sample.value
+        if process not in self._started:
+            self._before |= {key: -value for key, value in found.items()}
+        elif self._started[process] != started:  # by its start, not by falling counters: they may have caught up since
+            for key, value in self._newest.items():
+                if key[0] == process:
+                    self._before[key] = self._before.get(key, 0.0) + value
+                    found.setdefault(key, 0.0)
+        self._started[process] = started
+        self._newest |= found
 
     def total(self, name: str, **labels: str) -> float:
         """Add up a counter over all label values but those given."""
-        return sum(self._value(key) for key in self._newest if key[0] == name and labels.items() <= dict(key[1]).items())
+        return sum(self._value(key) for key in self._newest if key[1] == name and labels.items() <= dict(key[2]).items())
 
     def by(self, name: str, label: str) -> dict[str, float]:
         """Give a counter by the values of one label, the largest first."""
         found: dict[str, float] = {}
         for key in self._newest:
-            if key[0] == name:
-                value = dict(key[1]).get(label, "")
+            if key[1] == name:
+                value = dict(key[2]).get(label, "")
                 found[value] = found.get(value, 0.0) + self._value(key)
         return dict(sorted(found.items(), key=lambda pair: -pair[1]))
-
-    def gauge(self, name: str) -> float:
-        """Add up a gauge over its labels."""
-        return sum(value for key, value in self._gauges.items() if key[0] == name)
 
     def quantile(self, name: str, part: float) -> float | None:
         """Estimate a quantile of a histogram, as Prometheus does: linear within a bucket.
@@ -65,8 +70,8 @@ class Meters:
         """
         buckets: dict[float, float] = {}
         for key in self._newest:
-            if key[0] == f"{name}_bucket":
-                bound = float(dict(key[1])["le"])
+            if key[1] == f"{name}_bucket":
+                bound = float(dict(key[2])["le"])
                 buckets[bound] = buckets.get(bound, 0.0) + self._value(key)
         return estimate(buckets, part)
 

@@ -153,6 +153,7 @@ class Demo:
         Returns:
             What was seen.
         """
+        await self._scrape()  # what was counted before is not this demo's
         for reader in self.readers.values():
             await reader.start()
         await self.fleet.start()
@@ -208,7 +209,7 @@ class Demo:
         for process in PROCESSES:
             text = await asyncio.to_thread(self.view.metrics, process)
             if text is not None:
-                self.observed.meters.take(text)
+                self.observed.meters.take(process, text)
 
     async def _disturb(self) -> None:
         """Spread what is done on the way over the middle of the demo."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
+from cli.demo.hints import kept_in
 from cli.demo.meters import Meters
 from cli.demo.run import Demo
 
@@ -21,6 +24,8 @@ STEPS = (
 """Each step: its words, its counter, what it counts, and its histogram; the first three measure from arrival at the bridge."""
 PLAIN_EVERY_SECONDS = 10.0
 EVENTS_SHOWN = 8
+LINES_BESIDE_EVENTS = 24
+"""Of the picture on a terminal wide enough for all counts side by side."""
 
 
 class Screen:
@@ -80,15 +85,26 @@ class Screen:
 
     def picture(self) -> RenderableType:
         """Draw everything."""
+        room = self._console.height - LINES_BESIDE_EVENTS
+        said = list(self._demo.observed.said)[-max(2, min(EVENTS_SHOWN, room)) :]
         return Group(
             self._steps(),
             Columns([self._devices(), self._ledger(), self._quarantine(), self._alerts(), self._apps()], padding=(0, 1)),
-            Panel("\n".join(list(self._demo.observed.said)[-EVENTS_SHOWN:]), title="what happens", border_style="dim"),
+            Panel("\n".join(said), title="what happens", border_style="dim"),
+            Text(f"Ctrl-C counts everything and ends. Lines to paste: {kept_in(self._demo)}", style="dim"),
         )
 
     def _steps(self) -> Table:
         meters = self._demo.observed.meters
-        table = Table(title=f"Agora, {self._demo.observed.elapsed:.0f} s", title_justify="left", expand=True)
+        of = f" of {self._demo.options.seconds:.0f}" if self._demo.options.seconds else ""
+        table = Table(
+            title=f"Agora, {self._demo.observed.elapsed:.0f}{of} s; not for clinical decisions",
+            title_justify="left",
+            caption="Times from a message's arrival, those of killed processes included; gateway: per request.",
+            caption_justify="left",
+            box=SIMPLE_HEAD,
+            expand=True,
+        )
         for heading in ("step", "rate", "all", "p50", "p99"):
             table.add_column(heading, justify="left" if heading == "step" else "right")
         for words, counter, unit, seconds in STEPS:
@@ -125,9 +141,9 @@ class Screen:
     def _ledger(self) -> Table:
         closing = self._demo.observed.closing
         if closing is None:
-            return _pairs("ledger (messages)", {})
+            return _pairs("ledger (all messages)", {})
         return _pairs(
-            "ledger (messages)",
+            "ledger (all messages)",
             {
                 "received": closing.received,
                 "stored": closing.stored,
@@ -151,7 +167,7 @@ class Screen:
             found[f"{name}: received"] = reader.records
             found[f"{name}: patients"] = len(reader.subjects)
             found[f"{name}: FHIR answers"] = reader.queries[200]
-        found["withheld by consent"] = round(self._demo.observed.meters.total("agora_sharing_readings_refused_total"))
+        found["withheld without consent"] = round(self._demo.observed.meters.total("agora_sharing_readings_refused_total"))
         return _pairs("apps", found)
 
 
