@@ -118,5 +118,7 @@ async def _show(demo: Any, console: Console, headless: bool) -> dict[str, Any]:
     for check in found["checks"]:
         mark = "[green]holds[/]" if check["passed"] else "[bold red]FAILS[/]"
         console.print(f"{mark}  {check['name']} ({check['detail']})", soft_wrap=True)
+    if found["cut_short"]:
+        console.print("It was ended before everything planned had happened; only what did happen was checked.")
     sys.stdout.flush()
     return found

@@ -74,6 +74,7 @@ class Observed:
         withdrawn: id of the withdrawn consent.
         acknowledged: id of the acknowledged alert.
         drained: whether every message got its receipt.
+        cut_short: whether it was ended before all that was to happen on the way had happened.
     """
 
     begun: float = field(default_factory=time.monotonic)
@@ -85,6 +86,7 @@ class Observed:
     withdrawn: str = ""
     acknowledged: str = ""
     drained: bool = False
+    cut_short: bool = False
 
     @property
     def elapsed(self) -> float:
@@ -182,6 +184,7 @@ class Demo:
         if not self._stop.is_set():
             await disturbing  # a process that was just killed comes back before the counting begins
         elif not disturbing.done():
+            self.observed.cut_short = True
             disturbing.cancel()
 
     async def _settle(self, disturbing: asyncio.Task[None]) -> None:
