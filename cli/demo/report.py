@@ -160,7 +160,12 @@ def _checks(demo: Demo, facts: Facts, evidence: dict[str, Any] | None, strangers
         )
     if demo.options.kills:
         killed = {kill.process for kill in demo.observed.kills}
-        yield Check("each process was killed once and came back", killed == set(PROCESSES), ", ".join(sorted(killed)), killed != set(PROCESSES))
+        yield Check(
+            "each process was killed once and came back",
+            killed == set(PROCESSES),
+            ", ".join(sorted(killed)),
+            killed != set(PROCESSES),
+        )
 
 
 def _delivery(demo: Demo, facts: Facts) -> Iterator[Check]:
