@@ -11,7 +11,7 @@ from contracts.alerts import AlertTransition
 from contracts.instants import SECOND, to_datetime
 from contracts.outcomes import RawOutcome
 from storage.batch import SetAside, Source
-from storage.tally import DEVICE_COUNTS, Counts, Deltas
+from storage.tally import DEVICE_COUNTS, Counts, Deltas, RawKey, Reclassified
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -30,6 +30,21 @@ INSERT INTO ledger_stored (raw_partition, raw_offset, vitals_partition, messages
     readings_stored, readings_duplicate, readings_quarantined)
 SELECT * FROM unnest(%s::int[], %s::bigint[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[])
 ON CONFLICT DO NOTHING RETURNING raw_partition, raw_offset, vitals_partition"""
+_RECLASSIFY = """
+WITH excess AS (
+    SELECT r.raw_partition, r.raw_offset, least(s.number - r.accepted, r.duplicate) AS duplicate,
+        greatest(s.number - r.accepted - r.duplicate, 0) AS quarantined
+    FROM unnest(%s::int[], %s::bigint[]) AS n(p, o) JOIN ledger_raw r ON (r.raw_partition, r.raw_offset) = (n.p, n.o)
+    CROSS JOIN LATERAL (
+        SELECT sum(messages_stored + messages_duplicate + messages_quarantined)::int AS number FROM ledger_stored
+        WHERE (raw_partition, raw_offset) = (n.p, n.o)
+    ) s
+    WHERE NOT r.resent AND s.number > r.accepted AND s.number <= r.accepted + r.duplicate + r.quarantined
+)
+UPDATE ledger_raw r SET accepted = r.accepted + e.duplicate + e.quarantined, duplicate = r.duplicate - e.duplicate,
+    quarantined = r.quarantined - e.quarantined
+FROM excess e WHERE (r.raw_partition, r.raw_offset) = (e.raw_partition, e.raw_offset)
+RETURNING r.raw_partition, r.raw_offset, extract(epoch FROM r.hour)::bigint, e.duplicate, e.quarantined"""
 _DEVICES = """
 INSERT INTO ledger_devices AS d (hour, org, device, {columns})
 SELECT to_timestamp(n.hour), n.org, n.device, {numbers} FROM unnest(%s::bigint[], %s::text[], %s::text[], {arrays})
@@ -128,6 +143,29 @@ async def enter_stored(connection: AsyncConnection, counts: Mapping[Source, Coun
     rows = [(*source, *counts[source]) for source in sorted(counts)]
     new = await connection.execute(_STORED, [_numbers(column) for column in zip(*rows, strict=True)])
     return {Source(*row) for row in await new.fetchall()}
+
+
+async def reclassify(connection: AsyncConnection, raw_records: Iterable[RawKey]) -> dict[RawKey, Reclassified]:
+    """Count as accepted what reached the store although the ledger row calls it duplicate or quarantined.
+
+    A worker that was killed goes over the last raw records again and remembers less than before: what was a duplicate in the
+    first pass, whose row stands here, is then accepted and judged by the store. Only one of the two outcomes may count.
+
+    Args:
+        connection: in a transaction that has entered its rows.
+        raw_records: those whose rows, or whose vitals records, were new in it.
+
+    Returns:
+        What was changed.
+    """
+    ordered = sorted(raw_records)
+    if not ordered:
+        return {}
+    found = await connection.execute(_RECLASSIFY, [_numbers(column) for column in zip(*ordered, strict=True)])
+    return {
+        (partition, offset): Reclassified(hour * SECOND, duplicate, quarantined)
+        for partition, offset, hour, duplicate, quarantined in await found.fetchall()
+    }
 
 
 async def add_to_devices(connection: AsyncConnection, deltas: Deltas) -> None:

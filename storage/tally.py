@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from contracts.outcomes import RawOutcome
-from storage.batch import Part, RefusedVitals, VitalsRecord
+from storage.batch import Batch, Part, RefusedVitals, Source, VitalsRecord
 
 STORED, DUPLICATE, QUARANTINED = 0, 1, 2
 """Outcomes of a reading at the store."""
@@ -29,6 +29,19 @@ _MESSAGES, _READINGS = 6, 9
 DeviceKey = tuple[int, str, str]
 """Hour (instant), organisation, device."""
 Deltas = dict[DeviceKey, list[int]]
+
+
+RawKey = tuple[int, int]
+"""Partition and offset of a raw record."""
+_ACCEPTED, _DUPLICATE, _QUARANTINED = 2, 3, 4
+
+
+class Reclassified(NamedTuple):
+    """Messages of one raw record that count as accepted from now on: those that were duplicates, and those quarantined."""
+
+    hour: int
+    duplicate: int
+    quarantined: int
 
 
 class Counts(NamedTuple):
@@ -116,3 +129,47 @@ def add_outcomes(deltas: Deltas, outcomes: Iterable[RawOutcome]) -> None:
             row[3] += one.duplicate
             row[4] += one.quarantined
             row[5] += one.readings
+
+
+def to_reclassify(new_outcomes: Iterable[RawOutcome], new: Iterable[Source]) -> set[RawKey]:
+    """Find the raw records of which a message may have been accepted after all.
+
+    Args:
+        new_outcomes: ledger records that were new.
+        new: vitals records that were new.
+    """
+    mixed: set[RawKey] = set()
+    plain: set[RawKey] = set()
+    for outcome in new_outcomes:
+        refused = any(one.duplicate or one.quarantined for one in outcome.devices)
+        (mixed if refused else plain).add((outcome.partition, outcome.offset))
+    return mixed | {(source.raw_partition, source.raw_offset) for source in new} - plain
+
+
+def add_reclassified(deltas: Deltas, changed: Mapping[RawKey, Reclassified], batch: Batch, outcomes: bytearray | None) -> None:
+    """Add to what changes per device that messages count as accepted instead.
+
+    Which they are is not written down; those of the batch that the store found to be duplicates are the likeliest.
+    """
+    for key, found in changed.items():
+        devices = _devices_of(key, batch, outcomes)
+        columns = [_DUPLICATE] * found.duplicate + [_QUARANTINED] * found.quarantined
+        for place, column in enumerate(columns):
+            org, device = devices[place] if place < len(devices) else devices[-1]
+            row = deltas.setdefault((found.hour, org, device), [0] * len(DEVICE_COUNTS))
+            row[column] -= 1
+            row[_ACCEPTED] += 1
+
+
+def _devices_of(key: RawKey, batch: Batch, outcomes: bytearray | None) -> list[tuple[str, str]]:
+    """List the devices whose messages may have been accepted after all, the likeliest first, one for each message."""
+    for outcome in batch.outcomes:
+        if (outcome.partition, outcome.offset) == key and (
+            found := [(one.org, one.device) for one in outcome.devices for _ in range(one.duplicate + one.quarantined)]
+        ):
+            return found
+    parts = [
+        part for record in batch.vitals if (record.source.raw_partition, record.source.raw_offset) == key for part in record.parts
+    ]
+    parts.sort(key=lambda part: outcomes is None or message_outcome(outcomes, part) != DUPLICATE)
+    return [(part.org, part.device) for part in parts if part.owner] or [("", "")]

@@ -178,9 +178,9 @@ async def test_a_number_the_device_counted_and_nobody_saw_is_a_gap(store: Stack)
 
 
 def quarantined(clinic: Clinic, payload: bytes, offset: int) -> Record:
-    """Make what the bridge sends to quarantine: it never came to the raw topic, so the ledger does not know it."""
+    """Make a quarantined message of a raw record that was never there, so that the ledger does not know it."""
     message = QuarantinedMessage(
-        f"{clinic.name}/0/{offset}", 0, clinic.name, "a", "bridge", "unassigned", "No subject.", "",
+        f"{clinic.name}/0/{offset}", 0, clinic.name, "a", "normalise", "unassigned", "No subject.", "",
         f"agora/v1/{clinic.name}/a/up/vitals", payload, clock.now(), clock.now(), "0",
     )  # fmt: skip
     return Record(QUARANTINE.name, 0, 0, frames.encode(message), frames.headers(1))

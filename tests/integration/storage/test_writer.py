@@ -144,10 +144,10 @@ async def test_a_reading_the_database_refuses_is_found_among_its_neighbours(stac
     clinic, bench = new_clinic(stack, "a"), Bench(stack)
     now = clock.now()
     out_of_range = 9_223_371_331_200_000_000 + EPOCH_2000  # the first instant that is too late for PostgreSQL
-    groups = [bench.frame(clinic, one(60 + number, now + number, sequence=number)) for number in range(9)]
-    groups[4] = bench.frame(clinic, one(70, now + 500), one(71, out_of_range), one(72, now + 501))
+    messages = [[one(60 + number, now + number, sequence=number)] for number in range(9)]
+    messages[4] = [one(70, now + 500), one(71, out_of_range), one(72, now + 501)]
     async with bench.writer() as writer:
-        await writer.write(in_turn(*groups[:4], groups[4], *groups[5:]))
+        await writer.write(in_turn(*(bench.frame(clinic, *group) for group in messages)))
     values = sorted(row[4] for row in clinic.rows())
     assert 71.0 not in values
     assert {70.0, 72.0} < set(values)
