@@ -63,6 +63,14 @@ RECORDS_EXPIRED = Event(
     counter="agora_storage_records_expired_total",
     labels=("topic",),
 )
+TOPIC_RESET = Event(
+    name="storage.topic_reset",
+    level="error",
+    help="Kafka's topic begins again below what the database has stored: Kafka lost its data or was set up anew. The store stops,"
+    " since it would take new records for stored ones. Give Kafka its data back, or begin with an empty database too.",
+    counter="agora_storage_topics_reset_total",
+    labels=("topic",),
+)
 POSITIONS_LOADED = Event(
     name="storage.positions_loaded", help="Partitions were assigned; the store goes on where the database says."
 )

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
-from contracts.errors import Unavailable
+from contracts.errors import AgoraError, Unavailable
 from runtime import telemetry
 from runtime.clock import now
 from runtime.settings import DatabaseSettings, KafkaSettings, ProcessSettings, load
@@ -24,6 +24,10 @@ from storage.writer import Fenced, Writer
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.5
+
+
+class TopicReset(AgoraError):
+    """Kafka gives records below the position that the database holds: their offsets mean others than those stored."""
 
 
 class Store:
@@ -104,7 +108,11 @@ class Store:
         await self._unless_stopped(asyncio.sleep(RETRY_SECONDS))
 
     def _look_for_expired(self, records: Sequence[KafkaRecord]) -> None:
-        """Tell where Kafka's first record lies behind our position: retention was faster than the store."""
+        """Tell where Kafka's first record lies behind our position: retention was faster than the store.
+
+        Raises:
+            TopicReset: it lies before our position. Kafka was set up anew; to pass such records over would lose them in silence.
+        """
         seen: set[tuple[str, int]] = set()
         for record in records:
             place = record.topic, record.partition
@@ -112,6 +120,9 @@ class Store:
                 seen.add(place)
                 if (lost := record.offset - self._writer.positions[place]) > 0:
                     events.RECORDS_EXPIRED.emit(lost, topic=record.topic, partition=record.partition)
+                elif lost < 0:
+                    events.TOPIC_RESET.emit(topic=record.topic, partition=record.partition, ahead=-lost)
+                    raise TopicReset(record.topic)
 
     async def _settled(self) -> None:
         async with self._writing:

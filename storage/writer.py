@@ -142,6 +142,8 @@ class Writer:
         new = await tables.enter_stored(connection, counts)
         deltas: tally.Deltas = {}
         tally.add_outcomes(deltas, new_outcomes)
+        changed = await tables.reclassify(connection, tally.to_reclassify(new_outcomes, new))
+        tally.add_reclassified(deltas, changed, batch, outcomes)
         set_aside = list(batch.set_aside)
         for record in batch.vitals:
             if record.source in new:
@@ -185,6 +187,8 @@ class Writer:
     async def _connected(self) -> AsyncConnection:
         if self._connection is None or self._connection.closed or self._connection.broken:
             self._connection = await connect(self._database)
+            # A database that was away may come back restored from a backup, and call its devices and subjects otherwise.
+            self._keys = Keys()
             with translated():
                 await self._keys.enter_catalogue(self._connection)
         return self._connection
