@@ -74,7 +74,9 @@ def up(
 
 
 def down(
-    purge: Annotated[bool, typer.Option("--purge", help="Remove all data, credentials and logs; with the last instance the downloads, too.")] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove all data, credentials and logs; with the last instance the downloads, too.")
+    ] = False,
 ) -> None:
     """Stop everything in good order: what is on its way is finished first.
 

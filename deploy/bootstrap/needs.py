@@ -45,7 +45,7 @@ def needs_servers(arguments: Sequence[str]) -> bool:
 
 def needs_test_libraries(arguments: Sequence[str]) -> bool:
     """Say whether a command line needs the libraries of the tests."""
-    return command_of(arguments) in TEST_COMMANDS
+    return command_of(arguments) in TEST_COMMANDS and not any(argument in HELP for argument in arguments)
 
 
 def missing_for_environment() -> list[str]:

@@ -31,6 +31,11 @@ def test_only_a_command_that_starts_servers_asks_for_their_packages(line: str, s
     assert needs.needs_servers(line.split()) is servers
 
 
+@pytest.mark.parametrize(("line", "libraries"), [("test --fast", True), ("lock", True), ("test --help", False), ("up", False)])
+def test_only_a_command_that_runs_tests_asks_for_their_libraries(line: str, libraries: bool) -> None:
+    assert needs.needs_test_libraries(line.split()) is libraries
+
+
 def test_timescaledb_comes_from_the_system_where_the_system_has_it() -> None:
     assert needs.has_package_of_timescaledb({"ID": "debian", "VERSION_ID": "13"})
     assert not needs.has_package_of_timescaledb({"ID": "debian", "VERSION_ID": "12"})
