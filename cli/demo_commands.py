@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -47,6 +48,8 @@ def demo(
       ./agora demo --seconds 90 --headless --report demo.json
       ./agora demo --patients 40 --speed 1200 --no-kills
     """
+    if report is not None:
+        require_folder(report)
     instance = Instance.of()
     console = Console(highlight=False)
     ran = View(instance).state().phase is Phase.READY and View(instance).answers("kafka")
@@ -63,6 +66,17 @@ def demo(
         report.write_text(json.dumps(found, indent=2, default=str) + "\n", encoding="utf-8")
         console.print(f"report: {report}", soft_wrap=True)
     raise typer.Exit(0 if found["passed"] else 1)
+
+
+def require_folder(report: Path) -> None:
+    """Say before a long run, not after it, that its report cannot be written.
+
+    Raises:
+        Problem: there is no such folder, or nothing may be written there.
+    """
+    folder = report.absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or report.is_dir():
+        raise Problem(f"the report cannot be written to {report}", "Give --report a file in a folder that is there and is yours.")
 
 
 def _wait_for_all(view: View) -> None:

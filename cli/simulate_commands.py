@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from cli.demo import DEVICES_FILE
+from cli.demo_commands import require_folder
 from cli.operator import require_running
 from contracts.errors import Misconfigured
 from deploy.local.instance import Instance
@@ -178,6 +179,8 @@ class _Play:
 
     def run(self, patients: Sequence[Patient], speed: float, seconds: float) -> None:
         """Play, report, and exit with 1 when a letter stayed without receipt."""
+        if self._report is not None:
+            require_folder(self._report)
         if not self._path.exists():
             raise Misconfigured(f"no devices in {self._path}: ./agora demo --seconds 20 enrols some, or give --credentials")
         if not self._address.ca_file.exists():
