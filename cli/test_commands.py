@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 from xml.etree import ElementTree as XML
@@ -16,6 +17,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / ".agora" / "test-report.xml"
+INSTANCE, PORT_BASE = "AGORA_INSTANCE", "AGORA_PORT_BASE"
 
 
 def register(app: typer.Typer) -> None:
@@ -50,16 +52,27 @@ def run(fast: bool, arguments: list[str]) -> int:
     REPORT.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", f"--junitxml={REPORT}", "-o", "junit_family=xunit1", "-q"]
     if fast:
-        command += ["-m", "not servers and not slow"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AGORA_") or name in KEPT}
-    code = subprocess.run([*command, *arguments], cwd=ROOT, env=environment | {"PYTHONPATH": str(ROOT)}, check=False).returncode
+        command += ["-m", "not servers and not slow", "--hypothesis-profile=fast"]
+    environment = surroundings(os.environ) | {"PYTHONPATH": str(ROOT)}
+    code = subprocess.run([*command, *arguments], cwd=ROOT, env=environment, check=False).returncode
     if REPORT.exists():
         Console().print(_table(REPORT))
     return code
 
 
-KEPT = ("AGORA_INSTANCE", "AGORA_PORT_BASE")
-"""What of the platform's environment the tests may see; the rest belongs to a running instance."""
+def surroundings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Choose what of the environment the tests see: nothing of an instance's settings, and an instance of their own.
+
+    Args:
+        environment: of this process.
+
+    Returns:
+        The variables to run the tests with. They empty their instance again and again, so it is never the one that is named.
+    """
+    kept = {name: value for name, value in environment.items() if not name.startswith("AGORA_") or name == PORT_BASE}
+    if named := environment.get(INSTANCE):
+        kept[INSTANCE] = named if named.endswith("test") else f"{named[:27]}-test"
+    return kept
 
 
 def _table(report: Path) -> Table:
