@@ -70,7 +70,10 @@ def up(
     if failing:
         raise Problem(f"these keep ending: {', '.join(failing)}; they are started again", f"./agora logs {failing[0]}")
     if not servers_only:
-        console.print("Register who takes part: ./agora org add --help · watch patients play: ./agora demo · stop: ./agora down")
+        console.print(
+            "Register who takes part: ./agora org add --help · watch patients play: ./agora demo · stop: ./agora down",
+            soft_wrap=True,
+        )
 
 
 def down(
