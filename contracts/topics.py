@@ -59,9 +59,7 @@ class Topic:
 
 
 P = Principal
-RAW = Topic(
-    "agora.raw.v1", "<org>/<device>", "msgpack RawFrame", writers=(P.BRIDGE, P.KEEPER), readers=(P.STREAMS, P.STORE, P.KEEPER)
-)
+RAW = Topic("agora.raw.v1", "<org>/<device>", "msgpack RawFrame", writers=(P.BRIDGE, P.KEEPER), readers=(P.STREAMS, P.KEEPER))
 VITALS = Topic(
     "agora.vitals.v1",
     "subject",
@@ -70,9 +68,7 @@ VITALS = Topic(
     readers=(P.STREAMS, P.STORE, P.ROUTER, P.KEEPER),
     max_message_bytes=VITALS_BYTES,
 )
-ALERTS = Topic(
-    "agora.alerts.v1", "subject", "JSON AlertTransition", writers=(P.STREAMS,), readers=(P.STREAMS, P.STORE, P.GATEWAY)
-)
+ALERTS = Topic("agora.alerts.v1", "subject", "JSON AlertTransition", writers=(P.STREAMS,), readers=(P.STORE, P.GATEWAY))
 ALERT_COMMANDS = Topic("agora.alert-commands.v1", "subject", "JSON AlertCommand", writers=(P.GATEWAY,), readers=(P.STREAMS,))
 QUARANTINE = Topic(
     "agora.quarantine.v1",
@@ -83,9 +79,7 @@ QUARANTINE = Topic(
     writers=(P.BRIDGE, P.STREAMS),
     readers=(P.STORE,),
 )
-LEDGER = Topic(
-    "agora.ledger.v1", "partition of the raw record", "msgpack RawOutcome", writers=(P.STREAMS,), readers=(P.STORE, P.KEEPER)
-)
+LEDGER = Topic("agora.ledger.v1", "partition of the raw record", "msgpack RawOutcome", writers=(P.STREAMS,), readers=(P.STORE,))
 DOWN = Topic("agora.down.v1", "<org>/<device>", "JSON DownRecord", retention_ms=DAY_MS, writers=(P.STREAMS,), readers=(P.BRIDGE,))
 REGISTRY_DEVICES = Topic(
     "agora.registry.devices.v1",
@@ -94,7 +88,7 @@ REGISTRY_DEVICES = Topic(
     partitions=1,
     compacted=True,
     writers=(P.KEEPER,),
-    readers=(P.STREAMS, P.BRIDGE, P.KEEPER),
+    readers=(P.STREAMS, P.KEEPER),
 )
 REGISTRY_CONSENTS = Topic(
     "agora.registry.consents.v1",

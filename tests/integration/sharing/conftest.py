@@ -20,6 +20,7 @@ ROOM = ("sharing",)
 def gateway(servers: Any) -> Iterator[Stack]:
     """The servers of this room, with a gateway."""
     stack: Stack = servers.of(ROOM)
+    stack.stop_process("gateway")  # what another module left running
     stack.start_process("gateway", wait=True)
     yield stack
     assert stack.stop_process("gateway"), "the gateway did not end by itself"
