@@ -175,7 +175,7 @@ class _Play:
         self._misbehaviour = misbehaviour
         self._drain = drain
         self._report = report
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def run(self, patients: Sequence[Patient], speed: float, seconds: float) -> None:
         """Play, report, and exit with 1 when a letter stayed without receipt."""

@@ -63,7 +63,7 @@ def in_words(access: Access) -> str:
     whose = f" of {access.subject}" if access.subject else ""
     channel = _CHANNELS[access.channel]
     when = f"{access.at:%Y-%m-%d %H:%M:%S} UTC"
-    why = f" for: {access.purpose}" if access.purpose else ""
+    why = f" for: {access.purpose.rstrip('.')}" if access.purpose else ""
     if access.outcome == "released":
         return f"{when}: {access.app} received {what}{whose} {channel}{_period(access)}{why}."
     if access.outcome == "empty":
