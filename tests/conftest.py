@@ -24,7 +24,7 @@ PORT_BASE = int(os.environ.get("AGORA_PORT_BASE", "22000"))
 
 
 class Servers:
-    """One stack at a time: each room's tests begin with empty servers, and share them."""
+    """One stack at a time: each room's tests of one kind begin with empty servers, and share them."""
 
     def __init__(self) -> None:
         self._room: tuple[str, ...] = ()
@@ -55,13 +55,13 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def stack(servers: Servers, request: pytest.FixtureRequest) -> Stack:
-    """Kafka, TimescaleDB and mosquitto, provisioned, without any of our processes; shared by the tests of one room."""
+    """Kafka, TimescaleDB and mosquitto, provisioned, without any of our processes; shared by the tests of one folder."""
     return servers.of(_room_of(request.path))
 
 
 def _room_of(path: Path) -> tuple[str, ...]:
-    below = path.relative_to(Path(__file__).parent).parts
-    return below[1:2] if len(below) > 2 else below[:1]
+    """Give room and kind: what a fault test leaves behind must not meet the room's other tests."""
+    return tuple(reversed(path.relative_to(Path(__file__).parent).parts[:-1]))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -92,8 +92,13 @@ def _point_programs(prefix: Path, programs: Path) -> None:
     loader = loaders[0]
     libraries = _library_folder(prefix)
     for program in programs.iterdir():
-        if program.is_file() and not program.is_symlink() and program.open("rb").read(4) == ELF_MAGIC:
+        if program.is_file() and not program.is_symlink() and _is_elf(program):
             _run(["patchelf", "--set-interpreter", str(loader), "--force-rpath", "--set-rpath", str(libraries), str(program)])
+
+
+def _is_elf(program: Path) -> bool:
+    with program.open("rb") as file:
+        return file.read(len(ELF_MAGIC)) == ELF_MAGIC
 
 
 def _library_folder(prefix: Path) -> Path:
