@@ -166,6 +166,8 @@ class _Counter:
 
     def session_closed(self) -> None: ...
 
+    async def session_yielded(self) -> None: ...
+
 
 async def receive_whole(mqtt: MqttSettings, messages: int) -> None:
     """Receive as the bridge does."""

@@ -10,6 +10,8 @@ from contracts.ids import is_name
 ROOT = "agora/v1"
 UP_FILTER = f"{ROOT}/+/+/up/#"
 """What the bridge subscribes to."""
+PRESENCE = f"{ROOT}/bridge/presence"
+"""Where the active bridge beats, for one that stands by."""
 RECEIPTS = "receipts"
 ERRORS = "errors"
 COMMANDS = "commands"

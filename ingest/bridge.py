@@ -41,6 +41,9 @@ class Bridge:
         self._session = Session(mqtt, settings, self)
         self._window = Window(self._session.write)
         self._errands = Errands(kafka, self._window)
+        self._running_errands: asyncio.Task[None] | None = None
+        self._broken: asyncio.Future[None] = self._loop.create_future()
+        self._yielded = False
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
         self._paused = False
@@ -56,19 +59,19 @@ class Bridge:
         """
         courier = asyncio.create_task(self._courier.run(), name="courier")
         session = asyncio.create_task(self._session.run(), name="session")
-        errands = asyncio.create_task(self._errands.run(), name="errands")
         stopping = asyncio.create_task(stop.wait(), name="stop")
-        tasks: list[asyncio.Task[Any]] = [courier, session, errands, stopping]
+        tasks: list[asyncio.Task[Any]] = [courier, session, stopping]
         try:
-            done, _ = await asyncio.wait([*tasks, self._courier.failed], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*tasks, self._courier.failed, self._broken], return_when=asyncio.FIRST_COMPLETED)
             for ended in done:
                 ended.result()
             if self._courier.failed.done():
                 self._courier.failed.result()
-            await self._end(errands)
+            await self._end_errands()
             await self._drain()
         finally:
             session.cancel()
+            await self._end_errands()
             await self._session.leave()
             for task in tasks:
                 await self._end(task)
@@ -78,6 +81,15 @@ class Bridge:
     async def _end(task: asyncio.Task[Any]) -> None:
         task.cancel()
         await asyncio.wait({task}, timeout=END_SECONDS)
+
+    async def _end_errands(self) -> None:
+        task, self._running_errands = self._running_errands, None
+        if task is not None:
+            await self._end(task)
+
+    def _errands_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self._broken.done():
+            self._broken.set_exception(error)
 
     async def _drain(self) -> None:
         """Take nothing new in; let what is here become durable, acknowledged and answered."""
@@ -106,13 +118,25 @@ class Bridge:
 
     def session_opened(self, receive_maximum: int) -> None:
         """Send what the last connection left unanswered."""
+        self._yielded = False
+        events.ACTIVE.set(1)
         self._window.opened(receive_maximum)
+        if self._running_errands is None and not self._draining:
+            self._running_errands = asyncio.create_task(self._errands.run(), name="errands")
+            self._running_errands.add_done_callback(self._errands_ended)
         if self._paused:
             self._session.pause()
 
     def session_closed(self) -> None:
         """Hold answers back until the next connection."""
+        events.ACTIVE.set(0)
         self._window.closed()
+
+    async def session_yielded(self) -> None:
+        """Leave devices to the bridge that has the session now; who lacks a receipt sends again, to that one."""
+        self._yielded = True
+        await self._end_errands()
+        self._window.clear()
 
     def _ship(self) -> None:
         """Send the frames whose time has come, and come back for the others."""
@@ -147,6 +171,8 @@ class Bridge:
 
     def _answer(self, shipment: Frame | Refusal) -> None:
         replies = shipment.replies
+        if self._yielded:
+            return
         if len(self._window) > MOST_ANSWERS_WAITING:
             events.ANSWERS_DROPPED.emit(len(replies.publications()))
             return

@@ -30,6 +30,18 @@ DISCONNECTED = Event(
     help="The connection to the broker ended; it is made anew and unacknowledged messages come again.",
     counter="agora_ingest_sessions_lost_total",
 )
+STANDING_BY = Event(
+    name="ingest.standby_entered",
+    help="Another bridge has the session, or is to have it; this one listens and takes over when it falls silent.",
+    counter="agora_ingest_standbys_total",
+)
+TAKING_OVER = Event(
+    name="ingest.standby_ended",
+    level="warning",
+    help="The active bridge fell silent; this one takes its session over. What was unacknowledged comes again, in order.",
+    counter="agora_ingest_takeovers_total",
+)
+ACTIVE = gauge("agora_ingest_active", "1 while this bridge has the broker's session, else 0.")
 KAFKA_AWAY = Event(
     name="ingest.kafka_awaited",
     level="warning",

@@ -214,6 +214,18 @@ def publish_packet(topic: bytes, packet_id: int, payload: bytes) -> bytes:
     )
 
 
+def beat_packet(topic: bytes) -> bytes:
+    """Make an empty PUBLISH with QoS 0 and no properties (section 3.3).
+
+    Args:
+        topic: UTF-8 bytes without wildcards.
+
+    Returns:
+        The packet.
+    """
+    return b"".join((bytes((PUBLISH,)), _varint_bytes(2 + len(topic) + 1), len(topic).to_bytes(2, "big"), topic, b"\x00"))
+
+
 def again(packet: bytes) -> bytes:
     """Mark a PUBLISH as one that may have been sent before (section 3.3.1.1)."""
     return bytes((packet[0] | DUP,)) + packet[1:]

@@ -13,11 +13,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from contracts.mqtt import UP_FILTER
+from contracts.mqtt import PRESENCE, UP_FILTER
 from ingest import events
 from ingest.link import MAX_PACKET_BYTES, ControlSocket, Link
-from ingest.packets import Packets
+from ingest.packets import Packets, beat_packet
 from ingest.settings import IngestSettings
+from ingest.standby import BEAT_SECONDS, Standby
 from runtime.settings import MqttSettings
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ CONNECT_SECONDS = 10.0
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 5.0
 TAKEN_OVER = "Session taken over"
 TAKEN_OVER_WAIT_SECONDS = 30.0
-"""After another client of our name took the session: two bridges that snatch it from each other at once would only hinder."""
+"""After another client of our name took the session, where nobody can stand by: two that snatch it to and fro only hinder."""
+BEAT = beat_packet(PRESENCE.encode())
 RECEIVE_MAXIMUM_DEFAULT = 65_535
 """What a broker allows that does not say (MQTT 5, 3.2.2.3.3)."""
 
@@ -43,6 +45,9 @@ class Traffic(Protocol):
 
     def session_closed(self) -> None:
         """Take note that the session is gone."""
+
+    async def session_yielded(self) -> None:
+        """Take note that another bridge has the session, and hold nothing that is its."""
 
 
 class PahoOnLink(Client):
@@ -69,6 +74,7 @@ class Session:
         self._tls = ssl.create_default_context(cafile=mqtt.ca_file)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self._client = self._make_client()
+        self._standby = Standby(mqtt, settings)
         self._link: Link | None = None
         self._ready: asyncio.Future[ReasonCode | None] | None = None
         self._open = False
@@ -87,7 +93,9 @@ class Session:
         return client
 
     async def run(self) -> None:
-        """Connect, and connect again, until cancelled."""
+        """Connect, and connect again, until cancelled; stand by while another bridge has the session."""
+        if self._settings.standby:
+            await self._standby.wait()
         wait = FIRST_WAIT_SECONDS
         while True:
             reason = await self._once()
@@ -95,8 +103,18 @@ class Session:
                 wait = FIRST_WAIT_SECONDS
             else:
                 events.CONNECT_FAILED.emit(reason=reason)
-            await asyncio.sleep(TAKEN_OVER_WAIT_SECONDS if self._said == TAKEN_OVER else wait)
+            if await self._is_taken_over(lost=reason is None):
+                await self._traffic.session_yielded()
+                await (self._standby.wait() if self._standby.is_possible else asyncio.sleep(TAKEN_OVER_WAIT_SECONDS))
+                continue
+            await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+
+    async def _is_taken_over(self, lost: bool) -> bool:
+        """Find out whether another bridge has the session; a connection that never came to be says nothing about it."""
+        if self._standby.is_possible:
+            return lost and await self._standby.is_needed()
+        return self._said == TAKEN_OVER
 
     async def _once(self) -> str | None:
         """Live through one connection.
@@ -146,11 +164,14 @@ class Session:
         return None if refusal is None else str(refusal)
 
     async def _stay(self, link: Link) -> None:
-        """Keep the connection until it is lost."""
-        keepalive = self._settings.keepalive_seconds
+        """Keep the connection until it is lost, and tell the bridge that stands by that we do."""
+        loop, keepalive = asyncio.get_running_loop(), self._settings.keepalive_seconds
+        pinged_at = loop.time()
         while not link.lost.done():
-            await asyncio.wait({link.lost}, timeout=keepalive / 2)
-            if not link.lost.done():
+            link.write(BEAT)
+            await asyncio.wait({link.lost}, timeout=BEAT_SECONDS)
+            if loop.time() - pinged_at >= keepalive / 2 - BEAT_SECONDS and not link.lost.done():
+                pinged_at = loop.time()
                 link.beat(keepalive)
         events.DISCONNECTED.emit(reason=self._said or link.lost.result())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.framing import MAX_MESSAGE_BYTES
@@ -33,3 +35,15 @@ class IngestSettings(BaseSettings):
         20, ge=0, le=1000, description="least time between two frames of a partition; the first after a pause leaves at once"
     )
     drain_seconds: float = Field(10.0, gt=0, description="longest time between SIGTERM and the end of the process")
+    standby: bool = Field(False, description="begin as the second bridge, which takes over when the first falls silent")
+    standby_username: str = Field("", description="MQTT account that may read the active bridge's beats, for standing by")
+    standby_password: SecretStr = Field(SecretStr(""), description="its password")
+    standby_after_seconds: float = Field(
+        5.0, ge=3.0, le=600, description="silence of the active bridge after which the one that stands by takes over"
+    )
+
+    @model_validator(mode="after")
+    def _needs_an_account(self) -> Self:
+        if self.standby and not self.standby_username:
+            raise ValueError("AGORA_INGEST_STANDBY needs AGORA_INGEST_STANDBY_USERNAME and its password")
+        return self

@@ -65,6 +65,11 @@ class Window:
         """Hold everything until the next connection."""
         self._room = 0
 
+    def clear(self) -> None:
+        """Forget everything: another bridge answers the devices."""
+        self._queue.clear()
+        self._under_way.clear()
+
     def acknowledged(self, packet_id: int, reason: int) -> None:
         """Take note that the broker has one.
 

@@ -70,7 +70,7 @@ def _own_settings(
     public_url = f"https://localhost:{instance.ports.gateway}"
     match name:
         case "bridge":
-            return addresses.mqtt(MQTT_BRIDGE, credentials)
+            return addresses.mqtt(MQTT_BRIDGE, credentials) | addresses.standby(credentials)
         case "probe":
             return addresses.mqtt(MQTT_PROBE, credentials)
         case "streams":

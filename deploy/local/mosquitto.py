@@ -21,11 +21,11 @@ from pathlib import Path
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from contracts.mqtt import ROOT, UP_FILTER
+from contracts.mqtt import PRESENCE, ROOT, UP_FILTER
 from deploy.local.accounts import Account, caller, make_folder, write_file
 from deploy.local.certificates import Certificates
 from deploy.local.child import Command
-from deploy.local.credentials import MQTT_BRIDGE, MQTT_PROBE, Credentials
+from deploy.local.credentials import MQTT_BRIDGE, MQTT_PROBE, MQTT_STANDBY, Credentials
 from deploy.local.instance import Instance
 from deploy.local.profiles import Profile
 from deploy.local.software import Software
@@ -141,7 +141,11 @@ def access_list() -> str:
         f"user {MQTT_BRIDGE}",
         f"topic read {UP_FILTER}",
         f"topic write {ROOT}/+/+/down/#",
+        f"topic write {PRESENCE}",
         "topic read $SYS/broker/#",
+        "",
+        f"user {MQTT_STANDBY}",
+        f"topic read {PRESENCE}",
         "",
         f"pattern write {ROOT}/%u/up/#",
         f"pattern read {ROOT}/%u/down/#",

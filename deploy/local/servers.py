@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.topics import Principal
-from deploy.local.credentials import DATABASE_OWNER, Credentials
+from deploy.local.credentials import DATABASE_OWNER, MQTT_STANDBY, Credentials
 from deploy.local.instance import Instance
 from deploy.local.postgres import DATABASE
 from deploy.local.problems import Problem
@@ -88,6 +88,15 @@ class Addresses:
         """Give the settings of a service account of the MQTT broker."""
         login = {"AGORA_MQTT_USERNAME": account, "AGORA_MQTT_PASSWORD": credentials.mqtt[account]}
         return self._mqtt_address() | login | self.given.get("mosquitto", {})
+
+    def standby(self, credentials: Credentials) -> dict[str, str]:
+        """Give the account with which a bridge may stand by; a broker that exists already has one only if it is given."""
+        if "mosquitto" in self.given:
+            return {}
+        return {
+            "AGORA_INGEST_STANDBY_USERNAME": MQTT_STANDBY,
+            "AGORA_INGEST_STANDBY_PASSWORD": credentials.mqtt[MQTT_STANDBY],
+        }
 
     def public(self) -> dict[str, str]:
         """Give the addresses that devices and apps are told."""

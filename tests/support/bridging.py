@@ -81,9 +81,10 @@ async def raw(stack: Stack, org: str) -> list[RawMessage]:
 class BridgeProcess:
     """The bridge as it runs in a deployment, with settings of its own where a test needs them."""
 
-    def __init__(self, stack: Stack, **settings: object) -> None:
+    def __init__(self, stack: Stack, number: int = 1, **settings: object) -> None:
         self._env = stack.env("bridge") | {f"AGORA_INGEST_{name.upper()}": str(value) for name, value in settings.items()}
-        self._log = stack.instance.logs / "bridge-of-a-test.log"
+        self._env["AGORA_METRICS_PORT"] = str(stack.instance.ports.metrics("bridge") + 10 * (number - 1))
+        self._log = stack.instance.logs / f"bridge-of-a-test-{number}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     async def __aenter__(self) -> Self:
@@ -95,9 +96,9 @@ class BridgeProcess:
             await self.stop()
 
     async def start(self) -> None:
-        """Start it, and wait until it takes messages."""
+        """Start it, and wait until it takes messages or stands by."""
         self._launch()
-        await until(lambda: self.metric("sessions_connected_total") > 0, 30)
+        await until(lambda: self.metric("sessions_connected_total") + self.metric("standbys_total") > 0, 30)
 
     def _launch(self) -> None:
         with self._log.open("ab") as log:
@@ -138,6 +139,11 @@ class BridgeProcess:
             return 0.0
         matches = [match for line in lines if (match := METRIC.match(line)) and match["name"] == f"agora_ingest_{name}"]
         return sum(float(match["value"]) for match in matches)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal that does not end it."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def resident_mib(self) -> float:
         """Give the memory it holds."""
@@ -191,6 +197,10 @@ class Device:
                 properties.ResponseTopic = response
         topic = up_topic(self.org, self.name, stream)
         return self._client.publish(topic, payload, qos=qos, properties=properties).mid
+
+    def publish(self, topic: str, payload: bytes) -> int:
+        """Publish on any topic, with QoS 1; give the packet id."""
+        return self._client.publish(topic, payload, qos=1).mid
 
     def receipted(self) -> set[str]:
         """Give the handles of the receipts so far."""

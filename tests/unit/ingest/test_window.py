@@ -80,3 +80,14 @@ def test_ids_come_round_without_meeting_one_that_is_under_way() -> None:
         assert current != first
         assert FIRST_PACKET_ID <= current <= LAST_PACKET_ID
         window.acknowledged(current, 0)
+
+
+def test_what_another_bridge_answers_is_forgotten() -> None:
+    wire, window = filled(most=2, count=5)
+    window.closed()
+    window.clear()
+    assert len(window) == 0
+    already = len(wire.sent)
+    window.opened(10)
+    window.acknowledged(FIRST_PACKET_ID, 0)
+    assert len(wire.sent) == already
