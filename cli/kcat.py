@@ -30,7 +30,16 @@ def command() -> str:
         return "kcat"
     libraries = Path(confluent_kafka.__file__).parent.parent / "confluent_kafka.libs"
     library = next(libraries.glob("librdkafka-*.so*"), None)
-    return f"LD_PRELOAD={shlex.quote(str(library))} kcat" if library else "kcat"
+    return in_place_of_its_own(library) if library else "kcat"
+
+
+def in_place_of_its_own(library: Path) -> str:
+    """Give the line that runs kcat on another librdkafka; its folder apart, since ``LD_PRELOAD`` is split at blanks (ld.so(8)).
+
+    Args:
+        library: the file.
+    """
+    return f"LD_LIBRARY_PATH={shlex.quote(str(library.parent))} LD_PRELOAD={shlex.quote(library.name)} kcat"
 
 
 def logs_in(said: str) -> bool:
