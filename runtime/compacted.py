@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from contracts.registry import HEARTBEAT_KEY, Heartbeat, Record
 from contracts.topics import Topic
-from runtime import events, kafka
+from runtime import clock, events, kafka
 from runtime.settings import KafkaSettings
 
 R = TypeVar("R", bound=Record)
@@ -25,6 +25,7 @@ class CompactedView(Generic[R]):
     Attributes:
         records: by key; treat as read-only.
         heartbeat_as_of: the topic is complete up to this instant in microseconds; 0 before the first heartbeat.
+        heard_at: when that heartbeat came, by ``clock.elapsed``.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class CompactedView(Generic[R]):
         """
         self.records: dict[str, R] = {}
         self.heartbeat_as_of = 0
+        self.heard_at = 0.0
+        self._behind = False
         self._settings = settings
         self._topic = topic
         self._model = model
@@ -84,8 +87,10 @@ class CompactedView(Generic[R]):
         reader.assign([partition])
         await reader.seek_to_beginning(partition)
         end = (await reader.end_offsets([partition]))[partition]
+        self._behind = True
         while True:
             if await reader.position(partition) >= end:
+                self._behind = False
                 self._caught_up.set()
             batches = await reader.getmany(timeout_ms=200)
             for record in (record for batch in batches.values() for record in batch):
@@ -100,7 +105,7 @@ class CompactedView(Generic[R]):
         """
         if key == HEARTBEAT_KEY:
             if value is not None:
-                self.heartbeat_as_of = max(self.heartbeat_as_of, Heartbeat.model_validate_json(value).as_of)
+                self._beat(value)
             return
         if value is None:
             if self.records.pop(key, None) is not None and self._on_change:
@@ -119,3 +124,11 @@ class CompactedView(Generic[R]):
         self.records[key] = record
         if self._on_change:
             self._on_change(key, record)
+
+    def _beat(self, value: bytes) -> None:
+        """Take a heartbeat in: the last one counts, whatever its instant, since the keeper's clock may have been set back.
+
+        One that stood in the topic when it was read anew says nothing about the present, whatever a clock that was moved says.
+        """
+        if not self._behind:
+            self.heartbeat_as_of, self.heard_at = Heartbeat.model_validate_json(value).as_of, clock.elapsed()

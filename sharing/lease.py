@@ -8,6 +8,7 @@ from typing import Protocol
 
 from contracts.instants import SECOND
 from contracts.registry import LEASE_SECONDS
+from runtime.clock import elapsed
 from sharing import events
 
 LEASE = round(LEASE_SECONDS * SECOND)
@@ -23,29 +24,38 @@ class Heard(Protocol):
     def heartbeat_as_of(self) -> int:
         """Instant up to which everything is known, microseconds."""
 
+    @property
+    def heard_at(self) -> float:
+        """When that was heard, by ``clock.elapsed``."""
+
 
 class Lease:
     """Tells whether consents and apps are known up to less than half a second ago.
 
-    Asked anew, by the wall clock, right before each send: a process that was suspended wakes up with stale state and a clock that
-    went on.
+    Asked anew right before each send: a process that was suspended wakes up with stale state and clocks that went on. Two clocks
+    must agree. The wall clock tells how long a heartbeat was on its way; but set back it would make an old one young again, so
+    none counts for longer than the lease by a clock that nobody can set.
     """
 
-    def __init__(self, views: tuple[Heard, ...], clock: Callable[[], int]) -> None:
+    def __init__(self, views: tuple[Heard, ...], clock: Callable[[], int], elapsed: Callable[[], float] = elapsed) -> None:
         """Make the lease.
 
         Args:
             views: all must be fresh.
             clock: gives the present in microseconds.
+            elapsed: seconds of a clock that goes on steadily.
         """
         self._views = views
         self._clock = clock
+        self._elapsed = elapsed
         self._holding = False
 
     def fresh(self) -> bool:
         """Tell whether something may be released at this very moment."""
-        now = self._clock()
-        return all(-AHEAD < now - view.heartbeat_as_of < LEASE for view in self._views)
+        now, elapsed = self._clock(), self._elapsed()
+        return all(
+            -AHEAD < now - view.heartbeat_as_of < LEASE and elapsed - view.heard_at < LEASE_SECONDS for view in self._views
+        )
 
     async def held(self, stopping: asyncio.Event) -> bool:
         """Wait until the lease is there.
