@@ -26,7 +26,7 @@ DATABASE_MISSED = Event(
 TASK_INTERRUPTED = Event(
     name="keeper.task_interrupted",
     level="warning",
-    help="Kafka or the database did not answer a task of the keeper; it is tried again.",
+    help="Kafka, the database or the MQTT broker did not answer a task of the keeper; it is tried again.",
     counter="agora_keeper_task_interruptions_total",
     labels=("task", "reason"),
 )
@@ -82,6 +82,12 @@ BROKER_MISSED = Event(
     level="warning",
     help="The MQTT broker does not run where its process id file says; it reads the passwords when it starts.",
     counter="agora_keeper_broker_misses_total",
+)
+BROKER_DROPPED = Event(
+    name="keeper.broker_messages_dropped",
+    level="error",
+    help="The MQTT broker dropped messages it had acknowledged, since a client's queue was full: without a receipt **they are lost**.",
+    counter="agora_keeper_broker_messages_dropped_total",
 )
 ACCOUNTS_MISSED = Event(
     name="keeper.service_accounts_missed",
@@ -141,4 +147,5 @@ HEARTBEAT_AS_OF = gauge(
     "agora_keeper_heartbeat_as_of_seconds", "Instant (Unix time) up to which the registry topics are complete."
 )
 HOLES_OPEN = gauge("agora_keeper_ledger_holes_open", "Raw records without a ledger row although later ones have one.")
+BROKER_HELD = gauge("agora_keeper_broker_messages_held", "Messages the MQTT broker holds; those for the bridge fill its queue.")
 DEVICES_ACCEPTED = gauge("agora_keeper_devices_accepted", "Devices in the broker's password file.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -19,6 +19,13 @@ class KeeperSettings(BaseSettings):
     service_accounts_file: Path = Field(
         description="password lines of the platform's own accounts, kept in front of the devices'"
     )
+    broker_host: str = Field("localhost", description="host of the MQTT broker, as its certificate names it")
+    broker_port: int = Field(8883, ge=1, le=65535, description="its TLS port")
+    broker_ca_file: str = Field("", description="PEM of the authority that signed the broker's certificate")
+    broker_username: str = Field(
+        "", description="account that may read $SYS/broker/#; without it nobody is told what the broker drops"
+    )
+    broker_password: SecretStr = Field(SecretStr(""), description="its password")
     hole_seconds: float = Field(
         20.0, ge=1, description="how long a record must be missing in the ledger, with later ones there, before it is sent again"
     )

@@ -20,6 +20,8 @@ MQTT_PROBE = "agora-probe"
 """Asks only whether the broker answers; it has no rights. Not the bridge's account, whose session a second client would end."""
 MQTT_STANDBY = "agora-standby"
 """Hears only whether the bridge beats, for a second bridge that stands by."""
+MQTT_WATCH = "agora-watch"
+"""The keeper's: reads the broker's statistics and nothing else."""
 SECRET_BYTES = 24
 MASTER_BYTES = 32
 
@@ -54,7 +56,7 @@ def load_or_make(instance: Instance) -> Credentials:
     credentials = Credentials(
         kafka=_complete(known.get("kafka", {}), KAFKA_USERS),
         database=_complete(known.get("database", {}), DATABASE_ROLES),
-        mqtt=_complete(known.get("mqtt", {}), (MQTT_BRIDGE, MQTT_PROBE, MQTT_STANDBY)),
+        mqtt=_complete(known.get("mqtt", {}), (MQTT_BRIDGE, MQTT_PROBE, MQTT_STANDBY, MQTT_WATCH)),
         gateway=_complete(known.get("gateway", {}), ("operator_token",)),
         pseudonyms=known.get("pseudonyms") or {"master": secrets.token_hex(MASTER_BYTES)},
     )

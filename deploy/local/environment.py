@@ -89,6 +89,7 @@ def _own_settings(
                 "AGORA_KEEPER_BROKER_PASSWORD_FILE": str(mosquitto.password_file(instance)),
                 "AGORA_KEEPER_BROKER_PID_FILE": str(mosquitto.pid_file(instance)),
                 "AGORA_KEEPER_SERVICE_ACCOUNTS_FILE": str(mosquitto.service_accounts(instance)),
+                **addresses.broker_watch(credentials),
                 **addresses.keeper_files(),
             }
         case "operator":

@@ -25,7 +25,7 @@ from contracts.mqtt import PRESENCE, ROOT, UP_FILTER
 from deploy.local.accounts import Account, caller, make_folder, write_file
 from deploy.local.certificates import Certificates
 from deploy.local.child import Command
-from deploy.local.credentials import MQTT_BRIDGE, MQTT_PROBE, MQTT_STANDBY, Credentials
+from deploy.local.credentials import MQTT_BRIDGE, MQTT_PROBE, MQTT_STANDBY, MQTT_WATCH, Credentials
 from deploy.local.instance import Instance
 from deploy.local.profiles import Profile
 from deploy.local.software import Software
@@ -100,7 +100,7 @@ class Mosquitto:
             f"acl_file {self._access_list}",
             f"message_size_limit {MESSAGE_MAX_BYTES}",
             f"max_packet_size {PACKET_MAX_BYTES}",
-            # What may wait for one client. Past it the broker drops, and counts what it dropped.
+            # What may wait for one client. Past it the broker drops, and counts what it dropped: the keeper watches the count.
             f"max_queued_messages {queue_bytes // QUEUED_BYTES_EACH}",
             f"max_queued_bytes {queue_bytes}",
             "max_inflight_messages 65535",
@@ -142,6 +142,8 @@ def access_list() -> str:
         f"topic read {UP_FILTER}",
         f"topic write {ROOT}/+/+/down/#",
         f"topic write {PRESENCE}",
+        "",
+        f"user {MQTT_WATCH}",
         "topic read $SYS/broker/#",
         "",
         f"user {MQTT_STANDBY}",

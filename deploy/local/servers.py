@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.topics import Principal
-from deploy.local.credentials import DATABASE_OWNER, MQTT_STANDBY, Credentials
+from deploy.local.credentials import DATABASE_OWNER, MQTT_STANDBY, MQTT_WATCH, Credentials
 from deploy.local.instance import Instance
 from deploy.local.postgres import DATABASE
 from deploy.local.problems import Problem
@@ -107,6 +107,18 @@ class Addresses:
     def keeper_files(self) -> dict[str, str]:
         """Give the files of an MQTT broker that exists already, for the keeper."""
         return {key: value for key, value in self.given.get("mosquitto", {}).items() if key in KEEPER_FILES}
+
+    def broker_watch(self, credentials: Credentials) -> dict[str, str]:
+        """Give the keeper's way to the broker's statistics; a broker that existed before has no account for it unless told."""
+        if "mosquitto" in self.given:
+            return {}
+        return {
+            "AGORA_KEEPER_BROKER_HOST": "localhost",
+            "AGORA_KEEPER_BROKER_PORT": str(self.instance.ports.mqtt),
+            "AGORA_KEEPER_BROKER_CA_FILE": str(self.authority),
+            "AGORA_KEEPER_BROKER_USERNAME": MQTT_WATCH,
+            "AGORA_KEEPER_BROKER_PASSWORD": credentials.mqtt[MQTT_WATCH],
+        }
 
     def _mqtt_address(self) -> dict[str, str]:
         return {

@@ -27,12 +27,14 @@ def test_a_password_line_can_be_checked_as_mosquitto_does() -> None:
     assert (user, kind, base64.b64decode(digest)) == ("acme/scale-1", "7", made)
 
 
-def test_the_access_list_gives_devices_one_line_each_way_and_the_bridge_no_more_than_it_needs() -> None:
+def test_the_access_list_gives_devices_one_line_each_way_and_the_platforms_own_accounts_no_more_than_they_need() -> None:
     assert mosquitto.access_list().splitlines() == [
         "user agora-bridge",
         "topic read agora/v1/+/+/up/#",
         "topic write agora/v1/+/+/down/#",
         "topic write agora/v1/bridge/presence",
+        "",
+        "user agora-watch",
         "topic read $SYS/broker/#",
         "",
         "user agora-standby",

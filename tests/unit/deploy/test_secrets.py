@@ -52,6 +52,7 @@ def test_no_process_gets_a_secret_it_does_not_need(instance: Instance) -> None:
     with_master = {name for name, values in told.items() if "AGORA_PSEUDONYM_MASTER" in values}
     assert with_master == {"router", "gateway", "operator"}
     assert {name for name, values in told.items() if "AGORA_MQTT_PASSWORD" in values} == {"bridge", "probe"}
+    assert {name for name, values in told.items() if "AGORA_KEEPER_BROKER_PASSWORD" in values} == {"keeper"}
     assert {name for name, values in told.items() if values.get("AGORA_DATABASE_USER") == "agora_owner"} == {"owner"}
     assert {name for name, values in told.items() if "AGORA_DATABASE_PASSWORD" in values} == {
         "store", "router", "gateway", "keeper", "operator", "owner",
