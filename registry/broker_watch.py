@@ -1,4 +1,4 @@
-"""What the MQTT broker drops: past the bound of a client's queue it does so after its PUBACK, and tells nobody but its statistics.
+"""What the MQTT broker drops: past the bound of a client's queue it does so after its PUBACK, and only its statistics tell.
 
 A session of its own, not the bridge's: the bridge reads nothing while Kafka is away, which is when queues fill.
 """
@@ -89,7 +89,7 @@ class BrokerWatch:
             loop.call_soon_threadsafe(said.put_nowait, ConnectionError(str(reason)))
 
         def heard(_client: Client, _data: object, message: MQTTMessage) -> None:
-            loop.call_soon_threadsafe(said.put_nowait, (message.topic, message.payload))
+            loop.call_soon_threadsafe(said.put_nowait, (message.topic, bytes(message.payload)))
 
         settings = self._settings
         client = Client(

@@ -86,8 +86,14 @@ BROKER_MISSED = Event(
 BROKER_DROPPED = Event(
     name="keeper.broker_messages_dropped",
     level="error",
-    help="The MQTT broker dropped messages it had acknowledged, since a client's queue was full: without a receipt **they are lost**.",
+    help="The MQTT broker dropped messages it had acknowledged: a client's queue was full. Those without a receipt **are lost**.",
     counter="agora_keeper_broker_messages_dropped_total",
+)
+CLOCK_STEPPED = Event(
+    name="keeper.clock_stepped",
+    level="error",
+    help="The machine's clock was set by `seconds`: arrivals, and what is judged by them, are or were off. Look after its time.",
+    counter="agora_keeper_clock_steps_total",
 )
 ACCOUNTS_MISSED = Event(
     name="keeper.service_accounts_missed",

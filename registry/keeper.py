@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException
 from registry import events
 from registry.app_access import AppAccess
 from registry.broker_watch import BrokerWatch
+from registry.clock_watch import ClockWatch
 from registry.credentials import Credentials
 from registry.leadership import Leadership, LeadershipLost, acquire
 from registry.publication import TopicReset
@@ -85,6 +86,7 @@ async def _lead(leadership: Leadership, keeper: KeeperSettings, database: Databa
         "settling": Settling(database, kafka).run,
         "retention": Retention(keeper, database).run,
         "broker watch": BrokerWatch(keeper).run,
+        "clock watch": ClockWatch().run,
     }
     async with asyncio.TaskGroup() as group:
         group.create_task(leadership.hold(), name="leadership")

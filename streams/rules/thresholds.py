@@ -142,12 +142,16 @@ def _follow(
 def _judge_past(state: FlagState, side: Side, held: SideState, observation: Observation) -> list[AlertTransition]:
     """Open an alert about the past, where a late reading was critical and no open alert speaks of that time.
 
-    A reading that is merely sent again is not late, so a repeat after a crash raises nothing.
+    A reading that is merely sent again is not late, so a repeat after a crash raises nothing. One that is ahead of its arrival
+    and yet older than those before it tells that the platform's own clock was set back: better one alert too many than silence
+    until that clock has caught up.
     """
-    if not observation.quality & Quality.LATE:
-        return []
     if side.critical is None or side.sign * observation.value <= side.critical:
         return []
+    if not observation.quality & Quality.LATE:
+        told = any(alert.rule == side.key for alert in state.alerts.values())
+        if told or not observation.quality & Quality.CLOCK_SUSPECT:
+            return []
     live = state.alerts.get(held.alert)
     if live is not None and live.onset <= observation.effective_at:
         return []

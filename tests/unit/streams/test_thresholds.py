@@ -274,3 +274,8 @@ def test_readings_of_one_upload_from_the_future_are_judged_in_their_order() -> N
     upload = [replace(ahead(0, value, 600 + number), received_at=START) for number, value in enumerate((150, 150, 80, 80))]
     after = [reading(second, 150) for second in (20, 50)]
     assert live([*upload, *after]) == [Transition.RAISED]
+
+
+def test_with_the_platforms_clock_set_back_a_critical_reading_is_told_once_and_not_silenced() -> None:
+    set_back = [ahead(second - 3_600, value, 3_600) for second, value in ((60, 80), (90, 180), (120, 180), (150, 180))]
+    assert live([reading(0, 80), reading(30, 80), *set_back]) == [Transition.RAISED]
