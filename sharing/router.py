@@ -152,7 +152,8 @@ async def route(stopping: asyncio.Event) -> None:
             load(DatabaseSettings).conninfo(), min_size=1, max_size=2, timeout=5.0, open=False, kwargs={"autocommit": True}
         )
         await stack.enter_async_context(pool)
-        announcer = kafka.producer(settings)
+        # Not idempotent: a lost sequence number would break it for good, and a notice may be told twice.
+        announcer = kafka.producer(settings, enable_idempotence=False)
         await announcer.start()
         stack.push_async_callback(announcer.stop)
         producer = LeasedProducer(settings)

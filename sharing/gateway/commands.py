@@ -55,7 +55,8 @@ class KafkaCommands:
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
             if self._producer is None:
-                producer = kafka.producer(self._settings)
+                # Not idempotent: a lost sequence number would break it for good, and a command obeyed twice is obeyed once.
+                producer = kafka.producer(self._settings, enable_idempotence=False)
                 try:
                     await producer.start()
                 except BaseException:

@@ -10,12 +10,18 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from contracts.alerts import AlertCommand, Transition
+from contracts.errors import Unavailable
+from contracts.topics import ALERT_COMMANDS, Principal
 from deploy.local import postgres
 from deploy.local.stack import Stack
 from deploy.local.state import glances
+from sharing.gateway.commands import KafkaCommands
+from tests.sharing_platform import kafka_settings
+from tests.support.forbidding import forbidden
 from tests.support.gateway_world import World, bearer, client_of, operator_headers, token_of
 
-ROOM = ("sharing",)
+ROOM = ("sharing", "faults")
 INSERT_ALERT = """
 INSERT INTO alert_transitions (alert, number, org, subject, rule, rule_version, vital, transition, severity, at, onset, unit,
                                reading, actor, about_past, received_at)
@@ -96,3 +102,28 @@ def test_without_kafka_an_acknowledgement_is_refused_and_fhir_goes_on(gateway: S
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert metadata.status_code == 200
     assert token.status_code == 401
+
+
+async def obeyed(commands: KafkaCommands, wanted: bool) -> None:
+    """Publish a command until Kafka takes it, or takes it no more."""
+    command = AlertCommand(str(uuid4()), "nobody", Transition.ACKNOWLEDGED, "nurse", 1)
+    for _ in glances(20.0):
+        try:
+            await commands.publish(command)
+            taken = True
+        except Unavailable:
+            taken = False
+        if taken == wanted:
+            return
+    raise AssertionError(f"Kafka {'never took a command again' if wanted else 'still takes commands'}")
+
+
+async def test_after_kafka_refused_a_command_the_next_ones_are_taken(gateway: Stack) -> None:
+    commands = KafkaCommands(kafka_settings(gateway.settings("gateway")))
+    try:
+        await obeyed(commands, wanted=True)
+        with forbidden(gateway, Principal.GATEWAY, ALERT_COMMANDS):
+            await obeyed(commands, wanted=False)
+        await obeyed(commands, wanted=True)
+    finally:
+        await commands.close()

@@ -13,7 +13,7 @@ from deploy.local import postgres
 from deploy.local.stack import Stack
 from tests.support.gateway_world import World, client_of
 
-ROOM = ("sharing",)
+ROOM = ("sharing", "integration")
 
 
 @pytest.fixture(scope="module")
