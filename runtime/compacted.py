@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
+from contracts.instants import SECOND
 from contracts.registry import HEARTBEAT_KEY, Heartbeat, Record
 from contracts.topics import Topic
 from runtime import clock, events, kafka
@@ -47,6 +48,8 @@ class CompactedView(Generic[R]):
         self.heartbeat_as_of = 0
         self.heard_at = 0.0
         self._behind = False
+        self._asked: list[asyncio.Future[None]] = []
+        self._reaching: list[asyncio.Future[None]] = []
         self._settings = settings
         self._topic = topic
         self._model = model
@@ -68,6 +71,17 @@ class CompactedView(Generic[R]):
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def fresh(self, seconds: float) -> bool:
+        """Tell whether the topic is known as it stood less than so many seconds ago, by the wall clock and by one nobody sets."""
+        age = (clock.now() - self.heartbeat_as_of) / SECOND
+        return abs(age) < seconds and clock.elapsed() - self.heard_at < seconds
+
+    async def confirm(self) -> None:
+        """Wait until everything that stands in the topic now is known, keeper or no keeper; Kafka itself is waited for."""
+        asked = asyncio.get_running_loop().create_future()
+        self._asked.append(asked)
+        await asked
 
     async def _follow(self) -> None:
         """Read for ever; a lost broker is waited for, and the topic then read again from its start."""
@@ -92,9 +106,20 @@ class CompactedView(Generic[R]):
             if await reader.position(partition) >= end:
                 self._behind = False
                 self._caught_up.set()
+                self._reached()
+            if self._asked:
+                self._reaching, self._asked = self._reaching + self._asked, []
+                end = (await reader.end_offsets([partition]))[partition]
+                continue
             batches = await reader.getmany(timeout_ms=200)
             for record in (record for batch in batches.values() for record in batch):
                 self.apply(record.key.decode(), record.value)
+
+    def _reached(self) -> None:
+        for asked in self._reaching:
+            if not asked.done():
+                asked.set_result(None)
+        self._reaching.clear()
 
     def apply(self, key: str, value: bytes | None) -> None:
         """Take one record in.

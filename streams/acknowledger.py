@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 
@@ -39,13 +39,15 @@ class Row:
 
     Attributes:
         generation: of the consumer group when the partition was assigned.
+        first: where the group goes on: no later event may be the first one. None where nobody knows.
         dropped: True after revocation; late confirmations are then ignored.
     """
 
-    __slots__ = ("_entries", "_last", "dropped", "generation")
+    __slots__ = ("_entries", "_last", "dropped", "first", "generation")
 
-    def __init__(self, generation: int) -> None:
+    def __init__(self, generation: int, first: int | None = None) -> None:
         self.generation = generation
+        self.first = first
         self.dropped = False
         self._entries: deque[Entry] = deque()
         self._last: int | None = None
@@ -68,6 +70,8 @@ class Row:
         """
         if self._last is not None and offset != self._last + 1:
             raise InvariantBroken(f"offset {offset} came after {self._last}")
+        if self._last is None and self.first is not None and offset > self.first:
+            raise InvariantBroken(f"offset {offset} came first, although {self.first} is the next one of its partition")
         self._last = offset
         entry = Entry(self, offset, acknowledge)
         self._entries.append(entry)
@@ -121,18 +125,25 @@ class Event(Protocol):
         """Let Faust commit it."""
 
 
+GoesOn = Callable[[int, int], Awaitable[int]]
+"""From partition and generation to the offset at which the group goes on."""
+
+
 class Acknowledger:
     """The rows of one topic, bounded: a slow Kafka stops the consuming, not the memory."""
 
-    def __init__(self, limit: int, on_change: Callable[[int], None] = lambda count: None) -> None:
+    def __init__(self, limit: int, on_change: Callable[[int], None] = lambda count: None, goes_on: GoesOn | None = None) -> None:
         """Prepare it.
 
         Args:
             limit: events of the topic in flight at most.
             on_change: told the number in flight.
+            goes_on: tells where a partition goes on. Faust can hand over, after a rebalance, an event that was fetched before
+                it and lies further on; alone in its row it would be acknowledged, and committed past those before it.
         """
         self._limit = limit
         self._on_change = on_change
+        self._goes_on = goes_on
         self._rows: dict[int, Row] = {}
         self._in_flight = 0
         self._room = asyncio.Event()
@@ -159,8 +170,11 @@ class Acknowledger:
             if row is not None:
                 self.drop((message.partition,))
             row = self._rows[message.partition] = Row(generation)
+            if self._goes_on is not None:
+                row.first = await self._goes_on(message.partition, generation)
         entry = row.begin(message.offset, event.ack)
-        self._count(1)
+        if not row.dropped:  # it may have been revoked meanwhile
+            self._count(1)
         return entry
 
     def confirm(self, entry: Entry) -> None:

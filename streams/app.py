@@ -18,6 +18,7 @@ from runtime.compacted import CompactedView
 from runtime.settings import KafkaSettings
 from streams import events, flag_agent, normalise_agent
 from streams.acknowledger import Acknowledger
+from streams.committed import Committed
 from streams.outputs import Outputs
 from streams.settings import StreamsSettings
 
@@ -66,7 +67,7 @@ class Streams:
             The Faust topic to make an agent of, and the acknowledger of its events.
         """
         in_flight = events.IN_FLIGHT.labels(topic.name)
-        acknowledger = Acknowledger(self.settings.in_flight_frames, in_flight.set)
+        acknowledger = Acknowledger(self.settings.in_flight_frames, in_flight.set, Committed(self.kafka, APP_ID, topic).goes_on)
         self.acknowledgers[topic.name] = acknowledger
         self.dropped[topic.name] = [on_revoked] if on_revoked else []
         found = self.app.topic(topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")

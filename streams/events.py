@@ -24,6 +24,20 @@ KAFKA_AWAITED = Event(
     counter="agora_streams_kafka_waits_total",
     labels=("reason",),
 )
+COMMITTED_AWAITED = Event(
+    name="streams.committed_awaited",
+    level="warning",
+    help="Kafka does not say yet where assigned partitions go on; their records wait, unacknowledged.",
+    counter="agora_streams_committed_waits_total",
+    labels=("reason",),
+)
+REGISTRY_CONFIRMED = Event(
+    name="streams.registry_confirmed",
+    level="debug",
+    help="No fresh heartbeat of the registry, or an unknown device: Kafka was asked whether its devices are known to the last.",
+    counter="agora_streams_registry_confirmations_total",
+    quiet=True,
+)
 FRAME_NORMALISED = Event(
     name="streams.frame_normalised",
     level="debug",

@@ -8,7 +8,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from contracts.topics import FLAG_STATE, VITALS
+from contracts.topics import ALERT_COMMANDS, FLAG_STATE, VITALS
 from runtime import kafka
 from runtime.settings import KafkaSettings
 from streams import flag_events as events
@@ -75,7 +75,8 @@ def take(found: dict[str, FlagState], subject: str, value: bytes | None) -> None
         found[subject] = state
 
 
-def progress(state: FlagState) -> int:
-    """Tell how far the vitals went into a state: the offset of the last record, -1 before the first."""
-    mark = state.watermarks.get(VITALS.name)
-    return -1 if mark is None else mark.offset
+def progress(state: FlagState) -> tuple[int, int]:
+    """Tell how far vitals, then people's commands, went into a state: offsets of the last records, -1 before the first."""
+    marks = (state.watermarks.get(topic.name) for topic in (VITALS, ALERT_COMMANDS))
+    vitals, commands = (-1 if mark is None else mark.offset for mark in marks)
+    return vitals, commands

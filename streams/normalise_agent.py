@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from contracts import down, frames
+from contracts.errors import Code
 from contracts.frames import Coordinates, Headers
 from contracts.ids import device_key, partition_of
 from contracts.observation import VitalsFrame
@@ -17,9 +18,12 @@ from runtime.version import VERSION
 from streams import events, judging
 from streams.acknowledger import Acknowledger, Entry
 from streams.directory import Directory
+from streams.knowledge import Knowledge
 from streams.memory import Recent, Warnings
 from streams.normalise import Result, normalise, refuse_record
 from streams.outputs import Output
+
+UNKNOWN = (Code.DEVICE_UNKNOWN, Code.DEVICE_RETIRED, Code.UNASSIGNED)
 
 if TYPE_CHECKING:
     from streams.app import Streams
@@ -58,6 +62,7 @@ class NormaliseAgent:
         self._limit = streams.settings.dedup_readings_per_device
         self._directory = Directory(streams.devices.records.get)
         streams.device_listeners.append(self._directory.forget)
+        self._knowledge = Knowledge(streams.devices)
         self._recent: dict[int, Recent] = {}
         self._warnings = Warnings()
         judging.prepare()
@@ -76,7 +81,10 @@ class NormaliseAgent:
             KafkaError: when an output can never be written.
         """
         entry = await self._acknowledger.begin(event)
+        await self._knowledge.current()
         result, newest = self.work(event.message)
+        if _strangers(result) and await self._knowledge.renew():
+            result, newest = self.work(event.message)  # as after a crash: a record is no duplicate of itself
         count(result)
         await self._outputs.send(outputs_of(result, RAW.name), partial(_confirmed, self._acknowledger, entry, newest))
 
@@ -100,6 +108,11 @@ class NormaliseAgent:
             recent = self._recent[source.partition] = Recent(self._limit)
         result = normalise(messages, source, self._directory, recent, self._warnings, now, VERSION)
         return result, messages[-1].received_at if messages else now
+
+
+def _strangers(result: Result) -> bool:
+    """Tell whether a message was refused for what the registry does not say (yet)."""
+    return any(kept.code in UNKNOWN for kept in result.quarantined)
 
 
 def _confirmed(acknowledger: Acknowledger, entry: Entry, newest: int) -> None:

@@ -132,6 +132,8 @@ def _rights_to_provide(keeper: Principal) -> list[AclBinding]:
     transactions = f"{GROUP_PREFIX}{keeper.value}"
     return [
         _right(keeper, ResourceType.TRANSACTIONAL_ID, transactions, AclOperation.WRITE),
+        # How far the workers are: what was in flight during a correction is looked through behind them.
+        _right(keeper, ResourceType.GROUP, f"{GROUP_PREFIX}{Principal.STREAMS.value}", AclOperation.DESCRIBE),
         _right(keeper, ResourceType.TOPIC, APP_TOPICS_PREFIX, AclOperation.CREATE, prefixed=True),
         _right(keeper, ResourceType.TOPIC, APP_TOPICS_PREFIX, AclOperation.DESCRIBE, prefixed=True),
         _right(keeper, ResourceType.BROKER, CLUSTER, AclOperation.ALTER),

@@ -12,10 +12,11 @@ from contracts.frames import headers
 from contracts.ids import observation_id, partition_of
 from contracts.instants import SECOND
 from contracts.observation import Observation, VitalsFrame
-from contracts.topics import ALERT_COMMANDS, ALERTS, PARTITIONS, VITALS
+from contracts.topics import ALERT_COMMANDS, ALERTS, FLAG_STATE, PARTITIONS, VITALS
 from deploy.local.stack import Stack
 from runtime import kafka
 from runtime.settings import KafkaSettings
+from tests.support.forbidding import empty
 
 START = 1_700_000_000 * SECOND
 
@@ -140,3 +141,18 @@ async def test_an_upload_with_thousands_of_turns_does_not_stop_the_worker(worker
         await publish(producer, reading("returned", 60 * turns, 36.8))
         found = await transitions(worker, {"returned"}, turns)
     assert {one.transition for one in found} == {Transition.RAISED, Transition.RESOLVED}
+
+
+@pytest.mark.timeout(120)
+async def test_states_whose_topic_was_emptied_are_begun_anew_and_readings_go_on(worker: Stack) -> None:
+    async with writer(worker) as producer:
+        await publish(producer, reading("emptied", 0, 38.5))
+        (before,) = await transitions(worker, {"emptied"}, 1)
+        worker.stop_process("streams")
+        empty(worker, FLAG_STATE)
+        worker.start_process("streams")
+        await publish(producer, reading("emptied", 60, 38.5))
+        found = await transitions(worker, {"emptied"}, 2)
+    assert [one.transition for one in found] == [Transition.RAISED, Transition.RAISED]
+    assert len({one.alert for one in found}) == 2, "an alert from before is not known any more, and never raised twice"
+    assert before in found

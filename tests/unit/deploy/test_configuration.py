@@ -59,7 +59,7 @@ def test_the_settings_of_a_topic_follow_its_contract() -> None:
 def test_a_process_has_a_right_on_a_topic_only_where_the_contract_names_it(principal: Principal) -> None:
     named = {topic.name for topic in TOPICS if principal in (*topic.readers, *topic.writers)}
     given = {right.name for right in rights_of(principal)}
-    of_apps = {Principal.ROUTER: {"agora.app."}, Principal.KEEPER: {"agora.app.", "kafka-cluster"}}
+    of_apps = {Principal.ROUTER: {"agora.app."}, Principal.KEEPER: {"agora.app.", "kafka-cluster", "agora-streams"}}
     assert given - named - {f"agora-{principal.value}"} <= of_apps.get(principal, set())
     assert named <= given
 

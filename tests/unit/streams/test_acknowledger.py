@@ -77,3 +77,44 @@ async def test_what_is_in_flight_is_bounded_and_told() -> None:
     acknowledger.confirm(entries[0])
     await waiting
     assert told == [1, 2, 1, 2]
+
+
+async def test_an_event_fetched_before_a_rebalance_that_lies_further_on_cannot_be_the_first_of_its_partition() -> None:
+    asked: list[tuple[int, int]] = []
+
+    async def goes_on(partition: int, generation: int) -> int:
+        asked.append((partition, generation))
+        return 5
+
+    acknowledger = Acknowledger(10, goes_on=goes_on)
+    log: list[tuple[int, int]] = []
+    acknowledger.confirm(await acknowledger.begin(FakeEvent(Record(0, 5, 1), log)))
+    acknowledger.confirm(await acknowledger.begin(FakeEvent(Record(0, 6, 1), log)))
+    with pytest.raises(InvariantBroken, match="9 came first, although 5 is the next one"):
+        await acknowledger.begin(FakeEvent(Record(0, 9, 2), log))
+    assert log == [(0, 5), (0, 6)]
+    assert asked == [(0, 1), (0, 2)]
+
+
+async def test_an_event_that_was_committed_already_may_come_first_again() -> None:
+    async def goes_on(partition: int, generation: int) -> int:
+        return 5
+
+    log: list[tuple[int, int]] = []
+    acknowledger = Acknowledger(10, goes_on=goes_on)
+    acknowledger.confirm(await acknowledger.begin(FakeEvent(Record(0, 4), log)))
+    assert log == [(0, 4)]
+
+
+async def test_a_partition_revoked_while_its_beginning_is_asked_for_acknowledges_nothing() -> None:
+    told: list[int] = []
+
+    async def goes_on(partition: int, generation: int) -> int:
+        acknowledger.drop([partition])
+        return 5
+
+    log: list[tuple[int, int]] = []
+    acknowledger = Acknowledger(1, told.append, goes_on)
+    acknowledger.confirm(await acknowledger.begin(FakeEvent(Record(0, 5), log)))
+    assert log == []
+    assert told in ([], [0]), "nothing is in flight that never ends"

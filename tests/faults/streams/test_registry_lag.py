@@ -1,0 +1,80 @@
+"""The registry's topic lags behind, or the worker stood still, while devices come and change hands."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator
+from itertools import count
+
+import pytest
+
+from contracts.instants import MINUTE
+from contracts.observation import Observation, decode_vitals
+from contracts.registry import DeviceRecord, Loan
+from contracts.topics import LEDGER, REGISTRY_DEVICES, VITALS
+from deploy.local.stack import Stack
+from runtime import clock
+from runtime.compacted import CompactedView
+from tests.support.normalising import ORG, World, device, message, payload, raw_partition
+
+NAMES = [f"handed-{number}" for number in range(16)]
+sequences = count(1)
+
+
+@pytest.fixture
+async def world(stack: Stack) -> AsyncIterator[World]:
+    stack.start_process("streams", wait=True)
+    async with World(stack) as made:
+        await made.mark(VITALS, LEDGER)
+        yield made
+    stack.stop_process("streams")
+
+
+async def send(world: World, *names: str) -> list[object]:
+    """Send a reading of each device, as its own record."""
+    now = clock.now()
+    return [await world.send(raw_partition(name), [message(name, payload(now, next(sequences)))]) for name in names]
+
+
+async def readings(world: World, count: int) -> list[Observation]:
+    def of(records: list[object]) -> list[Observation]:
+        return [one for record in records for one in decode_vitals(record.value).observations]  # type: ignore[attr-defined]
+
+    return of(await world.read(VITALS, lambda records: len(of(records)) >= count))
+
+
+async def test_a_confirmed_view_holds_whatever_stood_in_the_topic_before(world: World) -> None:
+    view = CompactedView(world.settings, REGISTRY_DEVICES, DeviceRecord)
+    await view.start()
+    try:
+        for number in range(20):
+            await world.enrol(device(f"confirmed-{number}", "anybody"))
+            await view.confirm()
+            assert f"{ORG}/confirmed-{number}" in view.records
+    finally:
+        await view.stop()
+
+
+async def test_a_device_enrolled_a_moment_before_its_first_message_is_known(world: World) -> None:
+    for number in range(6):
+        await world.enrol(device(f"new-{number}", f"subject-{number}"))
+        await send(world, f"new-{number}")
+    assert len(await readings(world, 6)) == 6
+
+
+async def test_a_worker_that_stood_still_while_devices_changed_hands_gives_no_reading_to_the_one_before(
+    stack: Stack, world: World
+) -> None:
+    await world.enrol(*(device(name, "anna") for name in NAMES))
+    await send(world, *NAMES)
+    assert {one.subject for one in await readings(world, len(NAMES))} == {"anna"}
+    await world.mark(VITALS)
+    stack.kill("streams", signal.SIGSTOP)
+    try:
+        handed_over = clock.now() - MINUTE
+        loans = Loan(start=0, end=handed_over, subject="anna"), Loan(start=handed_over, subject="ben")
+        await world.enrol(*(device(name, "ben").model_copy(update={"loans": loans}) for name in NAMES))
+        await send(world, *NAMES)
+    finally:
+        stack.kill("streams", signal.SIGCONT)
+    assert {one.subject for one in await readings(world, len(NAMES))} == {"ben"}
