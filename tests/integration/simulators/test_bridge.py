@@ -75,14 +75,29 @@ async def stored(stack: Stack) -> dict[str, dict[str, set[bytes]]]:
     return found
 
 
-async def test_whatever_got_a_receipt_is_in_kafka_once_per_bytes_also_when_the_bridge_is_killed(
-    stack: Stack, devices: list[DeviceCredential]
-) -> None:
+def fleet_of(stack: Stack, devices: list[DeviceCredential]) -> Fleet:
     settings = stack.env("bridge")
     broker = BrokerAddress(settings["AGORA_MQTT_HOST"], int(settings["AGORA_MQTT_PORT"]), stack.instance.certificates / "ca.pem")
     sources = cast(choose(load(), 2), devices, now(), speed=3600)
     sources[devices[0].key] = in_batches(sources[devices[0].key], MINUTE // 60)
-    fleet = Fleet(devices, sources, broker, BAD, legacy={devices[1].key}, resend_seconds=1.0)
+    return Fleet(devices, sources, broker, BAD, legacy={devices[1].key}, resend_seconds=1.0)
+
+
+async def assert_all_is_kept(stack: Stack, fleet: Fleet) -> None:
+    """Check that everything made has its receipt, and stands in Kafka under it with one payload."""
+    counts = fleet.snapshot()
+    assert counts.refused == counts.outstanding == counts.unreadable == 0
+    kept = await stored(stack)
+    for device, receipted in fleet.receipted().items():
+        assert receipted <= set(kept.get(device, {}))
+        assert all(len(kept[device][name]) == 1 for name in receipted)
+    assert counts.receipted == sum(len(names) for names in fleet.receipted().values()) >= counts.made
+
+
+async def test_whatever_got_a_receipt_is_in_kafka_once_per_bytes_also_when_the_bridge_is_killed(
+    stack: Stack, devices: list[DeviceCredential]
+) -> None:
+    fleet = fleet_of(stack, devices)
     await fleet.start()
     await until(lambda: fleet.snapshot().receipted > 60)
     stack.kill("bridge")
@@ -92,10 +107,24 @@ async def test_whatever_got_a_receipt_is_in_kafka_once_per_bytes_also_when_the_b
     await asyncio.to_thread(stack.start_process, "bridge", wait=True)
     await until(lambda: fleet.snapshot().receipted > before.receipted + 60)
     assert await fleet.stop(drain_seconds=30)
-    counts = fleet.snapshot()
-    assert counts.refused == counts.outstanding == counts.unreadable == 0
-    kept = await stored(stack)
-    for device, receipted in fleet.receipted().items():
-        assert receipted <= set(kept.get(device, {}))
-        assert all(len(kept[device][name]) == 1 for name in receipted)
-    assert counts.receipted == sum(len(names) for names in fleet.receipted().values()) >= counts.made
+    await assert_all_is_kept(stack, fleet)
+
+
+async def test_what_the_broker_had_acknowledged_and_forgot_when_it_was_killed_comes_again(
+    stack: Stack, devices: list[DeviceCredential]
+) -> None:
+    fleet = fleet_of(stack, devices)
+    await fleet.start()
+    await until(lambda: fleet.snapshot().receipted > 60)
+    stack.kill("bridge", signal.SIGSTOP)
+    try:
+        before = fleet.snapshot()
+        await until(lambda: fleet.snapshot().published > before.published + 40)  # acknowledged, and only in the broker's memory
+        stack.kill("mosquitto", signal.SIGKILL)
+        stack.stop_process("mosquitto")
+    finally:
+        stack.kill("bridge", signal.SIGCONT)
+    stack.start_server("mosquitto")  # not in a thread: a server ends with the thread that started it
+    await until(lambda: fleet.snapshot().receipted > before.receipted + 60, 60)
+    assert await fleet.stop(drain_seconds=40)
+    await assert_all_is_kept(stack, fleet)
