@@ -110,6 +110,8 @@ def rule_set(
 ) -> None:
     """Add or change a threshold rule; it holds from the next reading on.
 
+    A subject's own rules stand in for those for everybody, and these for the catalogue's; of each kind several hold side by side.
+
     Example:
       ./agora rule set p-001-heart --vital 8867-4 --subject p-001 --low 45 --high 120 --hysteresis 3 --source "Dr. Example"
     """
@@ -153,4 +155,4 @@ def rule_remove(name: Annotated[str, typer.Argument(help="The rule.")]) -> None:
     """Take a rule away."""
     with database() as connection:
         rules.remove_rule(connection, name)
-    notes.print(f"{name} is gone; the catalogue's default limits hold.")
+    notes.print(f"{name} is gone; what other rules say holds, else the catalogue's default limits.")

@@ -1,4 +1,4 @@
-"""Which limits hold for a subject's vital: the subject's own rule, else the general one, else the catalogue's default."""
+"""Which limits hold for a subject's vital: the subject's own rules, else the general ones, else the catalogue's default."""
 
 from __future__ import annotations
 
@@ -96,15 +96,17 @@ class RuleBook:
     def __init__(self, rules: Iterable[RuleRecord] = ()) -> None:
         """Take the registry's rules on top of the catalogue's defaults."""
         general: dict[str, tuple[Side, ...]] = {}
-        for vital in VITALS:
-            rule = default_rule(vital)
-            general[vital.code] = sides_of(rule) if rule is not None else ()
         own: dict[tuple[str, str], tuple[Side, ...]] = {}
+        # Several of one scope hold side by side: one may give the lower limit and another the upper.
         for record in sorted(rules, key=lambda record: record.version):
             if record.subject is None:
-                general[record.vital] = sides_of(record)
+                general[record.vital] = general.get(record.vital, ()) + sides_of(record)
             else:
-                own[record.subject, record.vital] = sides_of(record)
+                own[record.subject, record.vital] = own.get((record.subject, record.vital), ()) + sides_of(record)
+        for vital in VITALS:
+            rule = default_rule(vital)
+            if rule is not None:
+                general.setdefault(vital.code, sides_of(rule))
         self._general = general
         self._own = own
 

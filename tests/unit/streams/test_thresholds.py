@@ -204,6 +204,15 @@ def test_a_disabled_own_rule_silences_the_general_one() -> None:
     assert patient.measure(60, 200) == []
 
 
+def test_two_rules_for_a_vital_hold_side_by_side() -> None:
+    low = RuleRecord(rule="heart-low", version=1, vital="8867-4", low=40)
+    high = RuleRecord(rule="heart-high", version=2, vital="8867-4", high=130)
+    off = RuleRecord(rule="heart-off", version=3, vital="8867-4", high=90, enabled=False)
+    patient = Patient(RuleBook([low, high, off]))
+    assert patient.measure(0, 35) == [Transition.RAISED]
+    assert patient.measure(60, 140) == [Transition.RESOLVED, Transition.RAISED]
+
+
 def test_unanswered_alerts_about_the_past_are_bounded() -> None:
     patient = Patient()
     patient.measure(100_000, 80)
