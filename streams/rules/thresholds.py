@@ -68,7 +68,10 @@ def judge(
         at = _moment(observation)
         if at > newest:
             newest = at
-        for side in book.sides(observation.subject, observation.vital):
+        sides = book.sides(observation.subject, observation.vital)
+        if state.alerts:
+            made += _end_ruleless(state, sides, observation, at)
+        for side in sides:
             held = held_by.get(side.key)
             if held is None:
                 held = held_by[side.key] = SideState()
@@ -137,6 +140,19 @@ def _follow(
         alert.severity = Severity.WARNING
         return [_transition(alert, Transition.DE_ESCALATED, observation)]
     return []
+
+
+def _end_ruleless(state: FlagState, sides: Iterable[Side], observation: Observation, moment: int) -> list[AlertTransition]:
+    """Resolve the vital's live alerts whose rule is gone, off or replaced by the subject's own: no reading would ever again."""
+    judged = {side.key for side in sides}
+    made: list[AlertTransition] = []
+    for key, held in state.sides.items():
+        alert = state.alerts.get(held.alert)
+        if alert is None or key in judged or alert.vital != observation.vital or moment <= held.last_at:
+            continue
+        held.alert, held.outside_since = "", None
+        made.append(_close(state, alert, observation))
+    return made
 
 
 def _judge_past(state: FlagState, side: Side, held: SideState, observation: Observation) -> list[AlertTransition]:
