@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError
@@ -64,6 +65,11 @@ class Filled:
     refused: list[Sent] = field(default_factory=list)
     reasons: Counter[Refusal] = field(default_factory=Counter)
     next: int = 0
+
+    @property
+    def until(self) -> float:
+        """When the first of its consents ends by itself, microseconds; infinite where none does."""
+        return min((sent.consent.ends_at for sent in self.sent if sent.consent.ends_at is not None), default=inf)
 
 
 class Delivery:
@@ -148,8 +154,10 @@ class Delivery:
         return filled
 
     async def _send(self, app: str, filled: Filled, generation: tuple[int, int], entries: dict[str, Entry]) -> bool:
+        until = filled.until  # a consent's end comes without a word of the registry, and a batch may wait for Kafka
+
         def permitted() -> bool:
-            return self._lease.fresh() and self._generation(app) == generation
+            return self._lease.fresh() and self._generation(app) == generation and self._clock() < until
 
         async with self.locks[app]:
             try:

@@ -8,11 +8,22 @@ from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
+from psycopg_pool import AsyncConnectionPool
 
+from contracts.frames import Coordinates
+from contracts.registry import AppRecord, ConsentRecord
 from deploy.local.stack import Stack
+from runtime.clock import elapsed
 from sharing import apps
+from sharing.delivery import Delivery, Item
+from sharing.known_apps import KnownApps
+from sharing.lease import Lease
 from sharing.leased_producer import LeasedProducer, PermissionLost
+from sharing.release import ConsentIndex
 from tests.sharing_platform import Platform, database_settings, ensure_running, kafka_settings
+from tests.sharing_readings import EFFECTIVE_AT, SECOND, reading
+
+HEART = "8867-4"
 
 
 @pytest.fixture
@@ -96,3 +107,54 @@ async def test_a_batch_that_was_given_up_while_it_waited_never_leaves(platform: 
         connected.set()
         await asyncio.sleep(0.5)
     assert len(await platform.received(app)) == 1
+
+
+class Wall:
+    """A clock that the test moves, and a registry that is always heard."""
+
+    def __init__(self) -> None:
+        self.time = EFFECTIVE_AT + SECOND
+
+    @property
+    def heartbeat_as_of(self) -> int:
+        return self.time
+
+    @property
+    def heard_at(self) -> float:
+        return elapsed()
+
+    def now(self) -> int:
+        return self.time
+
+
+async def known(platform: Platform, app: apps.Access) -> KnownApps:
+    found = KnownApps(bytes(32))
+    found.put(app.app, AppRecord(app=app.app, org=platform.org, client_id=app.client_id))
+    conninfo = database_settings(platform.operator).conninfo()
+    async with AsyncConnectionPool(conninfo, min_size=1, max_size=1, open=False) as pool:
+        await found.look(pool)
+    return found
+
+
+async def test_a_consent_that_ends_while_its_reading_waits_to_leave_releases_it_no_more(platform: Platform) -> None:
+    app, wall, consents = platform.app("rhythm"), Wall(), ConsentIndex()
+    for subject, ends_at in (("ending", wall.time + SECOND), ("lasting", None)):
+        vitals = frozenset({HEART})
+        consents.put(
+            subject, ConsentRecord(consent=subject, subject=subject, app=app.app, vitals=vitals, granted_at=1, ends_at=ends_at)
+        )
+    items = [Item(Coordinates("vitals", 0, 0), [reading(HEART, 60.0, subject=subject)]) for subject in ("ending", "lasting")]
+    async with producing(platform) as producer:
+        client = producer._producer.client
+        ready = client.ready
+
+        async def late_ready(node_id: int, **options: object) -> bool:
+            wall.time = EFFECTIVE_AT + 10 * SECOND
+            return bool(await ready(node_id, **options))
+
+        client.ready = late_ready
+        lease = Lease((wall,), wall.now)
+        delivery = Delivery(lease, consents, await known(platform, app), producer, wall.now, asyncio.Event())
+        entries = await delivery.bring(app.app, items)
+    assert [entry.consent.subject for entry in entries] == ["lasting"]
+    assert [record.consent for record in await platform.received(app)] == ["lasting"]
