@@ -34,6 +34,7 @@ class AppReader:
         queries: answers of the gateway by status.
         found: entries in the newest answer of the gateway.
         seconds: durations of the queries.
+        is_complete: whether the topic was read to its end.
     """
 
     def __init__(self, access: Access, bootstrap: str, ca_file: str, gateway: str) -> None:
@@ -53,6 +54,7 @@ class AppReader:
         self.queries: Counter[int] = Counter()
         self.found = 0
         self.seconds: list[float] = []
+        self.is_complete = False
         self._ids: set[str] = set()
         self._kafka = KafkaSettings(
             bootstrap=bootstrap,
@@ -85,13 +87,14 @@ class AppReader:
             seconds: at most.
 
         Returns:
-            Whether it was.
+            Whether it was; False also where it stopped reading.
         """
         assert self._reader is not None
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not any(task.done() for task in self._tasks):
             end = (await self._reader.end_offsets([self._partition]))[self._partition]
             if await self._reader.position(self._partition) >= end:
+                self.is_complete = True
                 return True
             await asyncio.sleep(0.1)
         return False
@@ -128,14 +131,14 @@ class AppReader:
             if newest is not None:
                 await self.ask(newest)
 
-    async def ask(self, patient: str) -> list[dict[str, Any]]:
+    async def ask(self, patient: str) -> list[dict[str, Any]] | None:
         """Ask the gateway for a patient's readings.
 
         Args:
             patient: as this app knows the patient.
 
         Returns:
-            The Observations of the first page; none where the gateway did not answer.
+            The Observations of the first page; None where the gateway did not answer, or refused.
         """
         begun = time.monotonic()
         try:
@@ -148,11 +151,11 @@ class AppReader:
                 )
         except httpx.HTTPError:
             self.queries[0] += 1
-            return []
+            return None
         self.queries[answer.status_code] += 1
         self.seconds.append(time.monotonic() - begun)
         if answer.status_code != 200:
-            return []
+            return None
         entries = [entry["resource"] for entry in answer.json().get("entry", [])]
         self.found = len(entries)
         return entries

@@ -135,28 +135,35 @@ def _evidence(connection: Connection[Any], demo: Demo) -> dict[str, Any] | None:
         "seconds_after": found.seconds_after,
         "holds": found.holds,
         "told": found.app_told_at is not None,
+        # Nothing before it or nothing withheld since proves nothing.
+        "shown": found.last_released_at is not None and found.readings_withheld > 0,
     }
 
 
-async def _ask_for_strangers(demo: Demo) -> dict[str, int]:
-    """Let each app ask for a patient who shares nothing with it, by the very id it would know that patient under."""
+async def _ask_for_strangers(demo: Demo) -> dict[str, int | None]:
+    """Let each app ask for a patient who shares nothing with it, by the very id it would know that patient under.
+
+    Returns:
+        Entries by app; None where the gateway gave no answer, which proves nothing.
+    """
     stranger = next((role for role in demo.cast.roles if not role.shares_with), None)
     if stranger is None:
         return {}
     answers = await asyncio.gather(
         *(reader.ask(demo.pseudonyms[name].subject(stranger.subject)) for name, reader in demo.readers.items())
     )
-    return {name: len(found) for name, found in zip(demo.readers, answers, strict=True)}
+    return {name: None if found is None else len(found) for name, found in zip(demo.readers, answers, strict=True)}
 
 
-def _checks(demo: Demo, facts: Facts, evidence: dict[str, Any] | None, strangers: dict[str, int]) -> Iterator[Check]:
+def _checks(demo: Demo, facts: Facts, evidence: dict[str, Any] | None, strangers: dict[str, int | None]) -> Iterator[Check]:
     yield from _delivery(demo, facts)
     yield from _sharing(demo, strangers)
     if evidence is not None:
         yield Check(
             "a withdrawal took effect within a second, and the app was told",
-            bool(evidence["holds"] and evidence["told"]),
+            bool(evidence["holds"] and evidence["told"] and evidence["shown"]),
             f"last record {evidence['seconds_after']:.3f} s after it; {evidence['readings_withheld']} readings withheld since",
+            not evidence["shown"],
         )
     if demo.options.kills:
         killed = {kill.process for kill in demo.observed.kills}
@@ -195,7 +202,7 @@ def _delivery(demo: Demo, facts: Facts) -> Iterator[Check]:
     yield Check("bad input is in quarantine, each with its reason", kept > 0 and reasons, f"{kept} messages", not kept)
 
 
-def _sharing(demo: Demo, strangers: dict[str, int]) -> Iterator[Check]:
+def _sharing(demo: Demo, strangers: dict[str, int | None]) -> Iterator[Check]:
     for name, reader in demo.readers.items():
         served = reader.records > 0 and reader.queries[200] > 0
         yield Check(
@@ -206,11 +213,16 @@ def _sharing(demo: Demo, strangers: dict[str, int]) -> Iterator[Check]:
         )
         allowed = {demo.pseudonyms[name].subject(role.subject) for role in demo.cast.roles if name in role.shares_with}
         foreign = set(reader.subjects) - allowed
+        read = "its whole topic" if reader.is_complete else "NOT its whole topic"
         yield Check(
             f"{name} sees only patients who consented",
-            not foreign and not strangers.get(name, 0),
-            f"{len(reader.subjects)} patients seen, {len(foreign)} without consent; {strangers.get(name, 0)} entries by id",
+            reader.is_complete and not foreign and strangers.get(name, 0) == 0,
+            f"{read} read: {len(reader.subjects)} patients seen, {len(foreign)} without consent; {_told(strangers.get(name, 0))}",
         )
+
+
+def _told(entries: int | None) -> str:
+    return "no answer when asked by id" if entries is None else f"{entries} entries by id"
 
 
 def _apps(demo: Demo) -> dict[str, Any]:
