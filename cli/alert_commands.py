@@ -74,4 +74,6 @@ def _show(alert: Alert) -> None:
     if alert.changed_at != alert.onset:
         times += f", {alert.state} {alert.changed_at:%Y-%m-%d %H:%M:%S}Z"
     _out.print(f"{alert.state:<12} {alert.severity}{past}: {vital} of {alert.subject}, rule {alert.rule}, {times}", markup=False)
+    if alert.acknowledged_by:
+        _out.print(f"  {alert.acknowledged_by}{': ' if alert.note else ''}{alert.note}", markup=False)
     _out.print(f"  ./agora alerts ack {alert.alert}" if alert.state == "raised" else f"  {alert.alert}", style="dim")

@@ -47,6 +47,7 @@ class AlertTransition(msgspec.Struct, frozen=True, omit_defaults=True):
         by: who, where a person caused it.
         about_past: True when the reading was late, so that the alert speaks of the past.
         received_at: instant in microseconds at which the causing reading arrived, or the command was given.
+        note: what the person said, at most 500 characters.
     """
 
     alert: str
@@ -66,6 +67,7 @@ class AlertTransition(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str = ""
     about_past: bool = False
     received_at: int = 0
+    note: str = ""
 
 
 class AlertCommand(msgspec.Struct, frozen=True, omit_defaults=True):

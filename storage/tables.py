@@ -62,8 +62,8 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (source, source_index, stage) DO NOTHING"""
 _ALERT = """
 INSERT INTO alert_transitions (alert, number, org, subject, rule, rule_version, vital, transition, severity, at, onset, value,
-    unit, reading, actor, about_past, received_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    unit, reading, actor, about_past, received_at, note)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (alert, number) DO NOTHING"""
 
 
@@ -220,7 +220,7 @@ async def enter_alerts(connection: AsyncConnection, transitions: Sequence[AlertT
             UUID(one.alert), one.number, one.org, one.subject, one.rule, one.rule_version, one.vital, one.transition,
             one.severity,
             to_datetime(one.at), to_datetime(one.onset), one.value, one.unit, one.reading, one.by, one.about_past,
-            to_datetime(one.received_at),
+            to_datetime(one.received_at), one.note,
         )
         for one in transitions
     ]  # fmt: skip

@@ -103,6 +103,8 @@ class Alert(Model):
     changed_at: datetime
     number: int
     about_past: bool
+    acknowledged_by: str = Field("", description="who took it in hand")
+    note: str = Field("", description="and said what")
 
 
 class Alerts(Model):

@@ -39,7 +39,9 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     for status in (400, 401, 404, 409, 422, 503)
 }
 _ALERTS = """
-SELECT alert, org, subject, rule, vital, state, severity, onset, changed_at, number, about_past FROM alerts
+SELECT alert, org, subject, rule, vital, state, severity, onset, changed_at, number, about_past,
+       actor AS acknowledged_by, note
+FROM alerts
 WHERE (%(subject)s::text IS NULL OR subject = %(subject)s) AND (NOT %(open)s OR state <> 'resolved')
 ORDER BY onset DESC, alert LIMIT %(limit)s
 """

@@ -286,4 +286,5 @@ def _spoken(alert: OpenAlert, command: AlertCommand) -> AlertTransition:
         by=command.by,
         about_past=alert.about_past,
         received_at=command.at,
+        note=command.note,
     )

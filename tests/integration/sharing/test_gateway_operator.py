@@ -179,6 +179,18 @@ async def test_an_alert_is_listed_and_its_acknowledgement_reaches_the_rules(
     assert command == AlertCommand(alert, subject, Transition.ACKNOWLEDGED, "nurse", command.at, "called")
 
 
+def test_who_took_an_alert_in_hand_and_what_they_said_is_shown_however_it_goes_on(
+    world: World, client: httpx.Client, headers: dict[str, str], owner: Owner
+) -> None:
+    subject = world.subject()
+    alert = alert_of(owner, subject, "raised", "acknowledged", "escalated")
+    owner.execute("UPDATE alert_transitions SET actor = 'nurse', note = 'called' WHERE alert = %s AND number = 2", [alert])
+
+    (shown,) = client.get("/api/v1/alerts", params={"subject": subject}, headers=headers).json()["alerts"]
+
+    assert (shown["state"], shown["acknowledged_by"], shown["note"]) == ("escalated", "nurse", "called")
+
+
 def test_only_an_open_alert_can_be_acknowledged(
     world: World, client: httpx.Client, headers: dict[str, str], owner: Owner
 ) -> None:

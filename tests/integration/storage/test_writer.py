@@ -209,8 +209,9 @@ async def test_quarantine_rows_and_alerts_come_alone_and_repeat_without_harm(sta
         "0",
     )
     alert = AlertTransition(
-        alert_id("s", "r", bench.raw), "o", "s", "r", 1, HEART_RATE, Transition.RAISED, Severity.WARNING, 10**15, 10**15, 1
-    )
+        alert_id("s", "r", bench.raw), "o", "s", "r", 1, HEART_RATE, Transition.RAISED, Severity.WARNING, 10**15, 10**15, 1,
+        note="called",
+    )  # fmt: skip
     quarantined = Record(QUARANTINE.name, bench.raw, 0, frames.encode(message), frames.headers(1))
     raised = Record(ALERTS.name, bench.raw, 0, encode(alert))
     records = bench.place(
@@ -223,7 +224,8 @@ async def test_quarantine_rows_and_alerts_come_alone_and_repeat_without_harm(sta
     assert query(owner, "SELECT field, payload FROM quarantine WHERE source = %s", message.source) == [
         ("$.a\N{SYMBOL FOR NULL}b", b"\0\xff")
     ]
-    assert query(owner, "SELECT number FROM alert_transitions WHERE alert = %s ORDER BY 1", alert.alert) == [(1,), (2,)]
+    stored = query(owner, "SELECT number, note FROM alert_transitions WHERE alert = %s ORDER BY 1", alert.alert)
+    assert stored == [(1, "called"), (2, "called")]
 
 
 async def test_a_ledger_row_that_does_not_add_up_is_set_aside_alone(stack: Stack) -> None:

@@ -60,7 +60,7 @@ class Patient:
 
     def says(self, action: Transition, alert: str) -> list[AlertTransition]:
         self.offset += 1
-        return obey(self.state, AlertCommand(alert, "ada", action, "nurse", START), "commands", self.offset).transitions
+        return obey(self.state, AlertCommand(alert, "ada", action, "nurse", START, "seen"), "commands", self.offset).transitions
 
 
 def test_an_alert_is_raised_only_after_the_value_stayed_outside_for_the_persistence() -> None:
@@ -165,7 +165,8 @@ def test_a_person_acknowledges_once() -> None:
     patient.measure(0, 120)
     patient.measure(30, 120)
     alert = patient.last[0].alert
-    assert [made.transition for made in patient.says(Transition.ACKNOWLEDGED, alert)] == [Transition.ACKNOWLEDGED]
+    [made] = patient.says(Transition.ACKNOWLEDGED, alert)
+    assert (made.transition, made.by, made.note) == (Transition.ACKNOWLEDGED, "nurse", "seen")
     assert patient.says(Transition.ACKNOWLEDGED, alert) == []
     assert patient.says(Transition.ACKNOWLEDGED, "no such alert") == []
 
