@@ -25,8 +25,8 @@ from runtime.settings import DatabaseSettings, KafkaSettings
 
 Connection = AsyncConnection[tuple[Any, ...]]
 LOOK_SECONDS = 2.0
-KNOWN_SECONDS = 3.0
-"""After this long no worker begins a record without knowing what was confirmed (``streams.knowledge`` lets it be a second)."""
+KNOWN_SECONDS = 4.0
+"""After this long no worker begins a record without knowing what was confirmed (``streams.knowledge`` lets it be two seconds)."""
 RAW_ENDS = "raw"
 """Key of the first kind of barrier; the second is by partition alone."""
 WORKERS = "agora-streams"

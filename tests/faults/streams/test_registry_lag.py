@@ -36,11 +36,14 @@ async def send(world: World, *names: str) -> list[object]:
     return [await world.send(raw_partition(name), [message(name, payload(now, next(sequences)))]) for name in names]
 
 
-async def readings(world: World, count: int) -> list[Observation]:
-    def of(records: list[object]) -> list[Observation]:
-        return [one for record in records for one in decode_vitals(record.value).observations]  # type: ignore[attr-defined]
+async def readings(world: World, *names: str) -> list[Observation]:
+    """Wait until each of the devices has a reading."""
 
-    return of(await world.read(VITALS, lambda records: len(of(records)) >= count))
+    def of(records: list[object]) -> list[Observation]:
+        found = [one for record in records for one in decode_vitals(record.value).observations]  # type: ignore[attr-defined]
+        return [one for one in found if one.device in names]
+
+    return of(await world.read(VITALS, lambda records: {one.device for one in of(records)} == set(names)))
 
 
 async def test_a_confirmed_view_holds_whatever_stood_in_the_topic_before(world: World) -> None:
@@ -56,10 +59,11 @@ async def test_a_confirmed_view_holds_whatever_stood_in_the_topic_before(world: 
 
 
 async def test_a_device_enrolled_a_moment_before_its_first_message_is_known(world: World) -> None:
-    for number in range(6):
-        await world.enrol(device(f"new-{number}", f"subject-{number}"))
-        await send(world, f"new-{number}")
-    assert len(await readings(world, 6)) == 6
+    names = [f"new-{number}" for number in range(6)]
+    for name in names:
+        await world.enrol(device(name, f"subject-{name}"))
+        await send(world, name)
+    assert len(await readings(world, *names)) == 6
 
 
 async def test_a_worker_that_stood_still_while_devices_changed_hands_gives_no_reading_to_the_one_before(
@@ -67,7 +71,7 @@ async def test_a_worker_that_stood_still_while_devices_changed_hands_gives_no_re
 ) -> None:
     await world.enrol(*(device(name, "anna") for name in NAMES))
     await send(world, *NAMES)
-    assert {one.subject for one in await readings(world, len(NAMES))} == {"anna"}
+    assert {one.subject for one in await readings(world, *NAMES)} == {"anna"}
     await world.mark(VITALS)
     stack.kill("streams", signal.SIGSTOP)
     try:
@@ -77,4 +81,4 @@ async def test_a_worker_that_stood_still_while_devices_changed_hands_gives_no_re
         await send(world, *NAMES)
     finally:
         stack.kill("streams", signal.SIGCONT)
-    assert {one.subject for one in await readings(world, len(NAMES))} == {"ben"}
+    assert {one.subject for one in await readings(world, *NAMES)} == {"ben"}
