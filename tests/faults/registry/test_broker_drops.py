@@ -86,6 +86,7 @@ def test_what_the_broker_drops_after_its_acknowledgement_is_counted_and_alarmed(
         assert keeper.metric("agora_keeper_broker_messages_dropped_total") == SENT - BOUND
         (told,) = keeper.events("keeper.broker_messages_dropped")
         assert (told["level"], told["amount"]) == ("error", SENT - BOUND)
+        until(lambda: (keeper.metric("agora_keeper_broker_messages_held") or 0) >= BOUND, 30)
         got: list[bytes] = []
         with bridge_session(stack) as bridge:
             bridge.on_message = lambda _client, _data, message: got.append(message.payload)
