@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
@@ -26,21 +25,26 @@ SENT = 50
 
 
 @contextmanager
-def connected(env: Mapping[str, str], user: str, password: str, expiry: int = 0) -> Iterator[Client]:
-    """A client, let in; its session stays for so many seconds."""
+def connected(
+    env: Mapping[str, str], user: str, password: str, expiry: int = 0, heard: Callable[[bytes], None] = lambda payload: None
+) -> Iterator[Client]:
+    """A client, let in, that hands on what it hears; its session stays for so many seconds."""
     client = Client(CallbackAPIVersion.VERSION2, client_id=user, protocol=MQTTv5)
     client.username_pw_set(user, password)
     client.tls_set_context(ssl.create_default_context(cafile=env["AGORA_MQTT_CA_FILE"]))
     welcome = threading.Event()
     client.on_connect = lambda *_: welcome.set()
+    client.on_message = lambda _client, _data, message: heard(bytes(message.payload))
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = expiry
     client.connect("localhost", int(env["AGORA_MQTT_PORT"]), clean_start=False, properties=properties)
     client.loop_start()
-    assert welcome.wait(10)
-    yield client
-    client.disconnect()
-    client.loop_stop()
+    try:
+        assert welcome.wait(10)
+        yield client
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 @contextmanager
@@ -59,10 +63,10 @@ def small_queues(stack: Stack) -> Iterator[None]:
         stack.start_server("mosquitto")
 
 
-def bridge_session(stack: Stack) -> Any:
+def bridge_session(stack: Stack, heard: Callable[[bytes], None] = lambda payload: None) -> AbstractContextManager[Client]:
     """Be the bridge, whose session stays when it is away."""
     env = stack.settings("bridge")
-    return connected(env, env["AGORA_MQTT_USERNAME"], env["AGORA_MQTT_PASSWORD"], expiry=3600)
+    return connected(env, env["AGORA_MQTT_USERNAME"], env["AGORA_MQTT_PASSWORD"], 3600, heard)
 
 
 def test_what_the_broker_drops_after_its_acknowledgement_is_counted_and_alarmed(
@@ -88,7 +92,6 @@ def test_what_the_broker_drops_after_its_acknowledgement_is_counted_and_alarmed(
         assert (told["level"], told["amount"]) == ("error", SENT - BOUND)
         until(lambda: (keeper.metric("agora_keeper_broker_messages_held") or 0) >= BOUND, 30)
         got: list[bytes] = []
-        with bridge_session(stack) as bridge:
-            bridge.on_message = lambda _client, _data, message: got.append(message.payload)
+        with bridge_session(stack, got.append):
             until(lambda: len(got) >= BOUND)
         assert got == [b"%d" % number for number in range(BOUND)], "those within the bound are there, the oldest of all"
