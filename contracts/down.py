@@ -33,11 +33,14 @@ class DeviceError(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         code: ``contracts.errors.Code``.
         words: what was expected, what came, what to do; never a patient's value.
-        severity: ``error`` (the message is in quarantine) or ``warning`` (it went through).
+        severity: ``error`` (the message is in quarantine, or with ``rate-exceeded`` was not taken at all) or ``warning`` (it went
+            through).
         field: path of the offending field, or empty.
         stream: stream it came on.
         correlation: as in ``Receipt``, when the message carried one.
         message_id: when the message carried one.
+        retry_after: seconds to rest before anything is sent again; only with ``rate-exceeded``, which is told once a second at
+            most and stands for every message that has no receipt.
     """
 
     code: str
@@ -47,6 +50,7 @@ class DeviceError(msgspec.Struct, frozen=True, omit_defaults=True):
     stream: str = ""
     correlation: str = ""
     message_id: str = ""
+    retry_after: int = 0
 
 
 class DownRecord(msgspec.Struct, frozen=True):

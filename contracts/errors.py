@@ -43,6 +43,7 @@ class Code(StrEnum):
     CONFLICT = "conflict"
     RESPONSE_TOPIC_FOREIGN = "response-topic-foreign"
     CORRELATION_TOO_LONG = "correlation-too-long"
+    RATE_EXCEEDED = "rate-exceeded"
     INTERNAL = "internal"
 
 
@@ -116,6 +117,10 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
         "Use agora/v1/<org>/<device>/down/receipts, or none.",
     ),
     Code.CORRELATION_TOO_LONG: ("Correlation data is longer than 64 bytes; no receipt was sent.", "Use at most 64 bytes."),
+    Code.RATE_EXCEEDED: (
+        "More messages or bytes came from the device than its quota allows; they were not taken and get no receipt.",
+        "Rest for `retry_after` seconds, then send again, more slowly, what has no receipt.",
+    ),
     Code.INTERNAL: (
         "A rule of the platform itself failed on this message.",
         "Report it with the quarantine number; replay after the fix.",

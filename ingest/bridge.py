@@ -11,13 +11,15 @@ import signal
 import ssl
 from typing import Any
 
-from contracts.errors import Misconfigured, Unavailable
+from contracts.errors import Code, Misconfigured, Unavailable
 from ingest import events
 from ingest.courier import Courier
 from ingest.errands import REFUSED, Errands
-from ingest.framing import Frame, Limits
+from ingest.framing import Arrival, Frame, Limits
 from ingest.intake import Intake, Refusal
 from ingest.packets import Packets
+from ingest.quota import Exceeded, QuotaLimits
+from ingest.replies import Replies
 from ingest.session import Session
 from ingest.settings import IngestSettings
 from ingest.window import Window
@@ -36,7 +38,15 @@ class Bridge:
     def __init__(self, kafka: KafkaSettings, mqtt: MqttSettings, settings: IngestSettings) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = settings
-        self._intake = Intake(Limits(settings.frame_messages, settings.frame_interval_ms / 1000, settings.frame_bytes))
+        self._intake = Intake(
+            Limits(settings.frame_messages, settings.frame_interval_ms / 1000, settings.frame_bytes),
+            QuotaLimits(
+                settings.quota_messages_per_second,
+                settings.quota_burst_messages,
+                settings.quota_bytes_per_second,
+                settings.quota_burst_bytes,
+            ),
+        )
         self._courier = Courier(kafka)
         self._session = Session(mqtt, settings, self)
         self._window = Window(self._session.write)
@@ -111,8 +121,10 @@ class Bridge:
         if packets.publishes and not self._draining:
             # While draining they are passed over: unacknowledged, they come again to whoever has the session next.
             events.RECEIVED.emit(len(packets.publishes))
-            for refusal in self._intake.receive(packets.publishes, self._session.number, clock.now()):
+            for refusal in self._intake.receive(packets.publishes, self._session.number, clock.now(), self._loop.time()):
                 self._courier.submit(refusal, self._confirmed)
+            if exceeded := self._intake.take_exceeded():
+                self._refuse(exceeded)
             self._ship()
         self._observe()
 
@@ -160,17 +172,29 @@ class Bridge:
         intake = self._intake
         intake.waiting_messages -= shipment.count
         intake.waiting_bytes -= shipment.size
-        acknowledgements = intake.acknowledger.settle(shipment.shares, self._session.number)
-        if acknowledgements:
-            self._session.write(acknowledgements)
-        self._answer(shipment)
+        self._acknowledge(shipment.shares)
+        self._answer(shipment.replies)
+        for code in shipment.replies.codes():
+            events.REFUSED.emit(code=code)
         events.CONFIRMED.emit(shipment.count, topic=shipment.topic)
         events.FRAMES.emit(topic=shipment.topic)
         events.CONFIRM_SECONDS.observe((clock.now() - shipment.received_at) / 1e6)
         self._observe()
 
-    def _answer(self, shipment: Frame | Refusal) -> None:
-        replies = shipment.replies
+    def _refuse(self, exceeded: Exceeded) -> None:
+        """Be done with what is beyond quotas: no receipt, no place in Kafka, and the broker need not keep it."""
+        self._acknowledge([])
+        self._answer(exceeded.replies)
+        events.REFUSED.emit(exceeded.messages, code=Code.RATE_EXCEEDED)
+        for name in exceeded.names:
+            events.QUOTA_EXCEEDED.emit(device=name)
+
+    def _acknowledge(self, shares: list[tuple[Arrival, int]]) -> None:
+        acknowledgements = self._intake.acknowledger.settle(shares, self._session.number)
+        if acknowledgements:
+            self._session.write(acknowledgements)
+
+    def _answer(self, replies: Replies) -> None:
         if self._yielded:
             return
         if len(self._window) > MOST_ANSWERS_WAITING:
@@ -179,8 +203,6 @@ class Bridge:
         for topic, payload in replies.publications():
             self._window.publish(topic, payload, _answered)
         events.RECEIPTS.emit(replies.receipts())
-        for code in replies.codes():
-            events.REFUSED.emit(code=code)
 
     def _observe(self) -> None:
         """Compare what waits with what may, and show it."""

@@ -95,10 +95,16 @@ RECEIPTS = Event(
 REFUSED = Event(
     name="ingest.messages_refused",
     level="debug",
-    help="Messages refused or warned about by the bridge itself, by code.",
+    help="Messages refused or warned about by the bridge itself, by code; those with rate-exceeded were not taken at all.",
     counter="agora_ingest_messages_refused_total",
     labels=("code",),
     quiet=True,
+)
+QUOTA_EXCEEDED = Event(
+    name="ingest.quota_exceeded",
+    level="warning",
+    help="A device sends more than its quota; what is beyond is not taken, and it is told so. Said once a minute for each device.",
+    counter="agora_ingest_quotas_exceeded_total",
 )
 ERRORS_FORWARDED = Event(
     name="ingest.errors_forwarded",

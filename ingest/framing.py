@@ -45,8 +45,14 @@ class Acknowledger:
         self._arrivals: deque[Arrival] = deque()
 
     def expect(self, arrival: Arrival) -> None:
-        """Take in an arrival, in order."""
-        self._arrivals.append(arrival)
+        """Take in an arrival, in order.
+
+        One that holds nothing back joins the one before: while Kafka hangs, messages refused for their quota keep coming.
+        """
+        if not arrival.outstanding and self._arrivals and self._arrivals[-1].connection == arrival.connection:
+            self._arrivals[-1].acknowledgements += arrival.acknowledgements
+        else:
+            self._arrivals.append(arrival)
 
     def settle(self, shares: list[tuple[Arrival, int]], connection: int) -> bytes:
         """Count messages as durable.

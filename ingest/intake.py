@@ -1,7 +1,8 @@
 """From packets to frames: what becomes of each message that arrives; pure.
 
 Whatever fits into a frame goes to ``agora.raw.v1`` as it came, also from a topic of the wrong shape: the normaliser gives the
-verdict, and the ledger counts the message from there. Only a message too large for a frame is refused here. It goes to
+verdict, and the ledger counts the message from there. Only two kinds are refused here. What is beyond its device's quota is not
+taken at all: the broker is told that it was handled, the device that it was not. A message too large for a frame goes to
 ``agora.quarantine.v1`` straight away with an **empty source**, since no raw record holds it: it is not *received* in the ledger's
 sense (received = messages in ``agora.raw.v1``), and who sums quarantine for the ledger leaves the stage ``bridge`` out.
 """
@@ -20,6 +21,7 @@ from contracts.topics import FRAME_BYTES, QUARANTINE
 from ingest.envelope import message_id
 from ingest.framing import MESSAGE_OVERHEAD_BYTES, Acknowledger, Arrival, Framer, Limits
 from ingest.packets import PUBACK_HEADER, Publish, reply_properties
+from ingest.quota import Exceeded, QuotaLimits, Quotas
 from ingest.replies import Handles, Replies
 from ingest.routes import Route, Routes
 from runtime.version import VERSION
@@ -75,24 +77,27 @@ class Intake:
         waiting_bytes: their size.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, quota: QuotaLimits | None = None) -> None:
         self.framer = Framer(limits)
         self.acknowledger = Acknowledger()
         self.waiting_messages = 0
         self.waiting_bytes = 0
         self._limits = limits
         self._routes = Routes()
+        self._quotas = Quotas(quota or QuotaLimits())
+        self._exceeded = Exceeded()
 
-    def receive(self, publishes: Iterable[Publish], connection: int, now: int) -> list[Refusal]:
+    def receive(self, publishes: Iterable[Publish], connection: int, now: int, at: float) -> list[Refusal]:
         """Take messages in.
 
         Args:
             publishes: what one reading of the socket brought, in order.
             connection: number of the MQTT connection.
             now: microseconds.
+            at: seconds of a clock that never goes back; a wall clock that is set must not use up any quota.
 
         Returns:
-            Those no frame can hold.
+            Those no frame can hold. What was beyond quotas is for ``take_exceeded``.
 
         Raises:
             MalformedPacket: when a message's properties are none of MQTT 5's.
@@ -101,13 +106,21 @@ class Intake:
         refusals: list[Refusal] = []
         try:
             for publish in publishes:
-                self._take(publish, arrival, now, refusals)
+                self._take(publish, arrival, now, at, refusals)
         finally:
             self.acknowledger.expect(arrival)
             self.waiting_messages += arrival.outstanding
         return refusals
 
-    def _take(self, publish: Publish, arrival: Arrival, now: int, refusals: list[Refusal]) -> None:
+    def take_exceeded(self) -> Exceeded | None:
+        """Take what was beyond quotas since the last call; None where nothing was."""
+        exceeded = self._exceeded
+        if not exceeded.messages:
+            return None
+        self._exceeded = Exceeded()
+        return exceeded
+
+    def _take(self, publish: Publish, arrival: Arrival, now: int, at: float, refusals: list[Refusal]) -> None:
         topic, packet_id, properties, payload = publish
         route = self._routes.of(topic)
         handles = self._handles(route, properties, payload)
@@ -117,6 +130,9 @@ class Intake:
         size = len(topic) + len(payload) + MESSAGE_OVERHEAD_BYTES
         if handles is not None:
             size += len(handles.correlation or b"") + 4 * len(handles.message_id or "")
+        if not self._quotas.admits(route.key, size, at):
+            self._quotas.refuse(route, handles, at, self._exceeded)
+            return
         self.waiting_bytes += size
         if size > self._limits.bytes:
             refusals.append(self._refuse(route, payload, size, handles, arrival, now))

@@ -77,15 +77,17 @@ class Replies:
             code, words, field = handles.warning
             self._add(route, code, words, "warning", handles, field)
 
-    def error(self, route: Route, code: Code, words: str, handles: Handles) -> None:
-        """Add the error of a message that was refused."""
-        self._add(route, code, words, "error", handles)
+    def error(self, route: Route, code: Code, words: str, handles: Handles, retry_after: int = 0) -> None:
+        """Add the error of a message that was refused, and how many seconds its device is to rest."""
+        self._add(route, code, words, "error", handles, retry_after=retry_after)
 
-    def _add(self, route: Route, code: Code, words: str, severity: str, handles: Handles, field: str = "") -> None:
+    def _add(
+        self, route: Route, code: Code, words: str, severity: str, handles: Handles, field: str = "", retry_after: int = 0
+    ) -> None:
         if not route.errors:
             return
         correlation = "" if handles.correlation is None else down.correlation_text(handles.correlation)
-        error = DeviceError(code, words, severity, field, route.stream, correlation, handles.message_id or "")
+        error = DeviceError(code, words, severity, field, route.stream, correlation, handles.message_id or "", retry_after)
         self._errors.setdefault((route.errors, code), error)
 
     def receipts(self) -> int:

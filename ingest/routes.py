@@ -10,6 +10,8 @@ from contracts.topics import RAW
 
 REMEMBERED = 100_000
 """Topics whose route is kept; beyond it the memory starts anew, so that it stays bounded."""
+LONGEST_REMEMBERED_BYTES = 256
+"""Longer than any topic of the platform's shape. A device may publish below its own name on topics of up to 64 KiB, each another."""
 _ORG_LEVEL, _DEVICE_LEVEL, _STREAM_LEVEL = 2, 3, 5
 
 
@@ -77,9 +79,11 @@ class Routes:
         self._remembered = remembered
 
     def of(self, topic: bytes) -> Route:
-        """Give a topic's route, derived only the first time."""
+        """Give a topic's route, derived only the first time where it can be the platform's."""
         known = self._routes.get(topic)
         if known is None:
+            if len(topic) > LONGEST_REMEMBERED_BYTES:
+                return route(topic)
             if len(self._routes) >= self._remembered:
                 self._routes.clear()
             known = self._routes[topic] = route(topic)

@@ -24,6 +24,8 @@ TICK_SECONDS = 0.5
 BACKOFF_SECONDS = 0.5
 BACKOFF_LIMIT_SECONDS = 15.0
 LONGEST_SLEEP_SECONDS = 60.0
+LONGEST_REST_SECONDS = 60.0
+"""However long the platform asks a device to rest."""
 HOPELESS = frozenset({0x87, 0x90, 0x95, 0x99})
 """MQTT 5 answers that the same bytes will always get: not authorized, topic invalid, packet too large, payload invalid."""
 
@@ -76,6 +78,7 @@ class Device:
         self._room = asyncio.Event()
         self._lost = asyncio.Event()
         self._offline_until = 0.0
+        self._resting_until = 0.0
         self._next_sequence: int | None = None
         self._hooks = Hooks(self._on_receipts, self._on_error, self._on_acknowledged, self._on_lost)
 
@@ -196,7 +199,7 @@ class Device:
             self._send_due()
 
     def _send_due(self) -> None:
-        if self._connection is None or self._lost.is_set():
+        if self._connection is None or self._lost.is_set() or time.monotonic() < self._resting_until:
             return
         for letter, again in self._outbox.take_due(time.monotonic()):
             self._counts.resent += again
@@ -239,12 +242,14 @@ class Device:
 
     def _on_error(self, payload: bytes) -> None:
         # An error does not end the wait for a receipt: semantic errors concern messages that are durable in quarantine,
-        # so theirs comes as well, and the bridge's own are about letters no simulator writes.
+        # so theirs comes as well; letters beyond the quota are kept, and sent again after the rest that is asked for.
         try:
             error = decode_error(payload)
         except msgspec.DecodeError:
             self._counts.unreadable += 1
             return
+        if error.retry_after > 0:
+            self._resting_until = time.monotonic() + min(error.retry_after, LONGEST_REST_SECONDS)
         (self._counts.warnings if error.severity == "warning" else self._counts.errors)[error.code] += 1
 
     def _on_lost(self) -> None:

@@ -154,6 +154,7 @@ class AnsweringBridge:
     address: BrokerAddress
     answering: bool = True
     error_code: str = ""
+    retry_after: int = 0
     seen: list[tuple[str, bytes, str]] = field(default_factory=list)
     """Device key, payload, correlation of every publish, in order of arrival."""
 
@@ -194,7 +195,7 @@ class AnsweringBridge:
             body = encode(Receipts([Receipt(correlation, kind)]))
             self._client.publish(down_topic(topic.org, topic.device, RECEIPTS), body, qos=1)
         if self.error_code:
-            error = encode(DeviceError(self.error_code, "in words", correlation=correlation))
+            error = encode(DeviceError(self.error_code, "in words", correlation=correlation, retry_after=self.retry_after))
             self._client.publish(down_topic(topic.org, topic.device, ERRORS), error, qos=1)
 
     def correlations(self) -> dict[str, set[str]]:

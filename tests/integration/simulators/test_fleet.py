@@ -165,6 +165,21 @@ async def test_errors_of_the_platform_are_counted_by_code(broker: Broker, bridge
     assert fleet.snapshot().as_dict()["errors"] == {"unit-unknown": 4}
 
 
+async def test_a_device_that_is_told_to_rest_keeps_what_it_writes_and_sends_it_afterwards(
+    broker: Broker, bridge: AnsweringBridge
+) -> None:
+    bridge.answering, bridge.error_code, bridge.retry_after = False, "rate-exceeded", 4
+    one = credential(0)
+    fleet = Fleet([one], {one.key: beats(8, every_seconds=0.3)}, broker.address, resend_seconds=0.3)
+    await fleet.start()
+    await fleet.finished()
+    assert fleet.snapshot().made == 8
+    assert len({correlation for _, _, correlation in bridge.seen}) < 8
+    bridge.answering, bridge.error_code = True, ""
+    assert await fleet.stop()
+    assert fleet.snapshot().receipted == 8
+
+
 async def test_a_full_outbox_holds_the_device_back_and_loses_nothing(broker: Broker, bridge: AnsweringBridge) -> None:
     bridge.answering = False
     one = credential(0)

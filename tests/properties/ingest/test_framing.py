@@ -35,7 +35,7 @@ class Bridging(RuleBasedStateMachine):
             payload = str(number).encode() + b"." * length
             self.sent.append((topic, payload))
             publishes.append(Publish(topic, number.to_bytes(2, "big"), b"", payload))
-        assert self.intake.receive(publishes, 1, 0) == []
+        assert self.intake.receive(publishes, 1, 0, 0.0) == []
 
     @rule(elapsed=st.floats(0, 2), everything=st.booleans())
     def ship(self, elapsed: float, everything: bool) -> None:

@@ -39,3 +39,10 @@ def test_the_memory_of_routes_is_bounded() -> None:
 
 def test_raw_and_quarantine_have_the_same_partitions() -> None:
     assert RAW.partitions == QUARANTINE.partitions
+
+
+def test_a_topic_longer_than_any_of_ours_is_routed_but_not_remembered() -> None:
+    routes = Routes()
+    for number in range(5):
+        assert routes.of(f"agora/v1/a/d/up/{number}{'x' * 300}".encode()).device == "d"
+    assert routes._routes == {}
