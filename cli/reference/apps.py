@@ -41,7 +41,8 @@ ASKING = """
 Get a token for at most five minutes from `/oauth/token` with client credentials, then search below `/fhir`.
 `/fhir/Patient` lists who shares with the app. Each answer is checked against consents at that moment. Follow the `next`
 link to page; it holds while readings arrive. `_count` limits a page and `_sort` takes `date` or `-date`. What cannot be
-answered exactly is refused in words.
+answered exactly is refused in words. Who asks too often, for tokens or for readings, gets `429` with `Retry-After`, the
+seconds to wait; the limits are `AGORA_GATEWAY_QUERIES_PER_SECOND` and its neighbours in [settings.md](settings.md).
 """
 AT = from_datetime(datetime(2026, 11, 22, 10, 0, tzinfo=UTC))
 APP = AppPseudonyms(bytes(32), "rhythm")

@@ -15,6 +15,7 @@ class Issue(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not-found"
     TRANSIENT = "transient"
+    THROTTLED = "throttled"
     EXCEPTION = "exception"
 
 

@@ -39,7 +39,7 @@ def make_application(held: Services, lifespan: Lifespan | None = None) -> FastAP
     application.add_exception_handler(Unavailable, _on_unavailable)
     application.add_exception_handler(OperationalError, _on_unavailable)
     application.add_exception_handler(Exception, _on_unexpected)
-    for router in (tokens.router(), fhir.router(), patients.router(), operator.router()):
+    for router in (tokens.router(held.settings), fhir.router(), patients.router(), operator.router()):
         application.include_router(router)
     application.add_api_route("/healthz", _health, tags=["Health"], summary="Whether requests can be answered")
     return application

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from runtime.clock import now
 from sharing.gateway import events, services
 from sharing.gateway.access_log import Access, record
 from sharing.gateway.apps import KnownApp, app_by_name
-from sharing.gateway.refusals import Refusal
+from sharing.gateway.refusals import Refusal, too_many
 from sharing.oauth import TokenRefused
 
 
@@ -44,7 +45,7 @@ def bearer_token(request: Request) -> str:
 
 
 def authorised(request: Request, resource: str, interaction: str) -> Caller:
-    """Check the token of an app, that the app is alive, and that the token's scopes reach.
+    """Check the token of an app, that it does not ask too often, that the app is alive, and that the token's scopes reach.
 
     Args:
         request: with the token.
@@ -52,7 +53,7 @@ def authorised(request: Request, resource: str, interaction: str) -> Caller:
         interaction: ``r`` or ``s``.
 
     Raises:
-        Refusal: 401 for the token, 403 for the scope.
+        Refusal: 401 for the token, 403 for the scope, 429 for too many requests.
     """
     held = services.of(request)
     try:
@@ -60,6 +61,7 @@ def authorised(request: Request, resource: str, interaction: str) -> Caller:
     except TokenRefused:
         events.ACCESS_REFUSED.emit(reason="token invalid")
         raise _invalid_token() from None
+    _check_rate(request, access.app)
     with held.database() as connection:
         app = app_by_name(connection, access.app)
         if app is None or not app.active:
@@ -73,6 +75,23 @@ def authorised(request: Request, resource: str, interaction: str) -> Caller:
         challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'}
         raise Refusal(403, f"the token has no scope for this: {needed}", headers=challenge)
     return Caller(app, services.request_id(request))
+
+
+def _check_rate(request: Request, app: str) -> None:
+    """Count a request before it costs anything.
+
+    Raises:
+        Refusal: the app asks too often; on record once a minute.
+    """
+    held, at = services.of(request), time.monotonic()
+    wait = held.queries.wait_seconds(app, at)
+    if wait and held.queries.to_be_written(app, at):
+        with held.database() as connection:
+            _refuse(connection, app, "too many requests", services.request_id(request))
+    elif wait:
+        events.ACCESS_REFUSED.emit(reason="too many requests")
+    if wait:
+        raise too_many(wait)
 
 
 def operator(request: Request) -> None:

@@ -35,7 +35,7 @@ ALL_VITALS = frozenset(vital.code for vital in VITALS)
 _ACCEPTED = ("json", "*/*", "application/*", "text/html")
 FHIR_ANSWERS: dict[int | str, dict[str, Any]] = {
     status: {"description": "a resource" if status == 200 else "OperationOutcome", "content": {FHIR_JSON: {}}}
-    for status in (200, 400, 401, 403, 404, 406, 422, 503)
+    for status in (200, 400, 401, 403, 404, 406, 422, 429, 503)
 }
 
 

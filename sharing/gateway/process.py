@@ -26,6 +26,7 @@ from sharing.gateway.commands import KafkaCommands
 from sharing.gateway.requests import RequestRoom
 from sharing.gateway.services import Services, make_pool
 from sharing.gateway.settings import GatewaySettings, webhook_key
+from sharing.gateway.throttle import RequestLimit
 from sharing.gateway.webhook import Webhook
 from sharing.oauth import TokenAuthority
 from sharing.pseudonyms import master_of
@@ -106,6 +107,7 @@ def make_services(
         seal=CursorSeal(master),
         directory=Directory(master),
         commands=commands,
+        queries=RequestLimit(settings.queries_per_second, settings.burst_queries),
         started_at=clock.now(),
     )
 

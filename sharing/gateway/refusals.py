@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ _ISSUES = {
     404: Issue.NOT_FOUND,
     405: Issue.NOT_SUPPORTED,
     406: Issue.NOT_SUPPORTED,
+    429: Issue.THROTTLED,
     503: Issue.TRANSIENT,
 }
 _WORDS = {404: "there is nothing here", 405: "this method is not taken here", 413: "the request is too large"}
@@ -57,6 +59,16 @@ def unavailable() -> Refusal:
     """Say that something we need does not answer just now."""
     later = {"Retry-After": str(RETRY_SECONDS)}
     return Refusal(503, "not possible just now, try again", error="temporarily_unavailable", headers=later)
+
+
+def too_many(wait_seconds: float) -> Refusal:
+    """Say that somebody asks more often than they may.
+
+    Args:
+        wait_seconds: until they may again, above 0.
+    """
+    later = {"Retry-After": str(ceil(wait_seconds))}
+    return Refusal(429, "too many requests: wait as long as Retry-After says", error="slow_down", headers=later)
 
 
 def render(path: str, refusal: Refusal) -> Response:

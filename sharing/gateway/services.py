@@ -17,6 +17,7 @@ from runtime.settings import DatabaseSettings
 from sharing.fhir.cursor import CursorSeal
 from sharing.gateway.apps import Directory
 from sharing.gateway.settings import GatewaySettings
+from sharing.gateway.throttle import RequestLimit
 from sharing.oauth import TokenAuthority
 
 MOST_CONNECTIONS = 8
@@ -47,6 +48,7 @@ class Services:
         seal: seals cursors.
         directory: turns pseudonyms back.
         commands: the way to the rules.
+        queries: how often an app may ask.
         started_at: instant in microseconds.
     """
 
@@ -56,6 +58,7 @@ class Services:
     seal: CursorSeal
     directory: Directory
     commands: Commands
+    queries: RequestLimit
     started_at: int
 
     @property

@@ -28,6 +28,14 @@ class GatewaySettings(BaseSettings):
     public_url: str = Field(description="https address under which apps know it, without a slash at the end")
     operator_token: SecretStr = Field(description="bearer token of the operator's API, at least 32 characters")
     token_seconds: int = Field(300, ge=10, le=300, description="life of an access token, seconds")
+    queries_per_second: float = Field(50.0, gt=0, le=1e6, description="FHIR requests a second that an app may make over time")
+    burst_queries: int = Field(300, ge=1, le=10**6, description="FHIR requests that an app may make at once")
+    tokens_per_minute: float = Field(60.0, gt=0, le=1e6, description="access tokens a minute that a client may ask for over time")
+    burst_tokens: int = Field(30, ge=1, le=10**6, description="access tokens that a client may ask for at once")
+    address_tokens_per_minute: float = Field(
+        1200.0, gt=0, le=1e6, description="token requests a minute from one address over time, whatever clients they name"
+    )
+    address_burst_tokens: int = Field(300, ge=1, le=10**6, description="token requests from one address at once")
     webhook_url: str = Field("", description="where alert transitions are posted, https or http to loopback; empty: off")
     webhook_secret: SecretStr = Field(SecretStr(""), description="whsec_ and base64 of at least 24 bytes (Standard Webhooks)")
 

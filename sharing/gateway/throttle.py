@@ -1,4 +1,4 @@
-"""Holds back who guesses secrets: after a few failures a client waits. Pure; time is a value."""
+"""Holds back who guesses secrets, and who asks too often. Pure; time is a value."""
 
 from __future__ import annotations
 
@@ -6,10 +6,45 @@ from collections import OrderedDict, deque
 from threading import Lock
 
 from contracts.instants import MINUTE, SECOND
+from runtime.allowance import Allowances, Reminders
 
 MOST_FAILURES = 5
 WINDOW = MINUTE
 MOST_CLIENTS = 10_000
+LOG_SECONDS = 60.0
+"""How often it is written down that somebody asks too often: a row for each request would be a flood of its own."""
+
+
+class RequestLimit:
+    """Counts requests, by whoever makes them.
+
+    Args:
+        per_second: over time.
+        burst: at once.
+    """
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._allowances = Allowances(per_second, burst, MOST_CLIENTS)
+        self._written = Reminders(LOG_SECONDS, MOST_CLIENTS)
+        self._lock = Lock()
+
+    def wait_seconds(self, who: str, at: float) -> float:
+        """Count a request.
+
+        Args:
+            who: makes it.
+            at: seconds of a clock that never goes back.
+
+        Returns:
+            0 when it may go on, else the seconds after which another may.
+        """
+        with self._lock:
+            return self._allowances.take(who, 1, at)
+
+    def to_be_written(self, who: str, at: float) -> bool:
+        """Tell whether a refusal is to be put on record now."""
+        with self._lock:
+            return self._written.due(who, at)
 
 
 class FailureThrottle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import time
 from base64 import b64decode
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import unquote_plus
@@ -17,9 +18,10 @@ from sharing.client_secrets import hash_secret, make_secret, secret_matches
 from sharing.gateway import events, services
 from sharing.gateway.access_log import Access, record
 from sharing.gateway.apps import KnownApp, app_by_client
-from sharing.gateway.refusals import Refusal
+from sharing.gateway.refusals import Refusal, too_many
 from sharing.gateway.services import Services
-from sharing.gateway.throttle import FailureThrottle
+from sharing.gateway.settings import GatewaySettings
+from sharing.gateway.throttle import FailureThrottle, RequestLimit
 from sharing.oauth import SCOPES_SUPPORTED, ScopeRefused, granted_scopes
 
 HASHES_AT_ONCE = 2
@@ -72,7 +74,9 @@ def read_credentials(authorization: str, client_id: str, client_secret: str) -> 
 class TokenDesk:
     """Checks credentials and gives tokens."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._clients = RequestLimit(settings.tokens_per_minute / 60, settings.burst_tokens)
+        self._addresses = RequestLimit(settings.address_tokens_per_minute / 60, settings.address_burst_tokens)
         self._throttle = FailureThrottle()
         self._hashing = CapacityLimiter(HASHES_AT_ONCE)
         # Checked for unknown clients, so that the time taken does not tell which ids there are.
@@ -82,8 +86,9 @@ class TokenDesk:
         """Give a token.
 
         Raises:
-            Refusal: wrong credentials, too many failures, or no scope that can be given.
+            Refusal: wrong credentials, too many failures or requests, or no scope that can be given.
         """
+        self._check_rate(given.client_id, address)
         client = (given.client_id, address)
         waiting = self._throttle.wait_seconds(client, now())
         app = await to_thread.run_sync(_find, held, given.client_id)
@@ -103,6 +108,17 @@ class TokenDesk:
         events.TOKEN_ISSUED.emit(app=app.name)
         token = held.tokens.issue(app.name, app.client_id, scopes, now())
         return {"access_token": token, "token_type": "Bearer", "expires_in": held.tokens.seconds, "scope": " ".join(scopes)}
+
+    def _check_rate(self, client_id: str, address: str) -> None:
+        """Count a request before it costs a look into the database or a hash.
+
+        By address too, since whoever names another client each time would be counted under none.
+        """
+        at = time.monotonic()
+        wait = self._addresses.wait_seconds(address, at) or self._clients.wait_seconds(f"{client_id} {address}", at)
+        if wait:
+            events.TOKEN_REFUSED.emit(reason="too many requests")
+            raise too_many(wait)
 
     async def _refuse(self, held: Services, app: KnownApp | None, reason: str, request: str) -> None:
         events.TOKEN_REFUSED.emit(reason=reason)
@@ -135,10 +151,10 @@ class KeySetResponse(JSONResponse):
 Field = Annotated[str, Form(max_length=LONGEST_FIELD, pattern=r"^[^\x00]*$")]
 
 
-def router() -> APIRouter:
+def router(settings: GatewaySettings) -> APIRouter:
     """Make the routes of OAuth 2 and of SMART's discovery."""
     routes = APIRouter(tags=["OAuth 2"])
-    desk = TokenDesk()
+    desk = TokenDesk(settings)
 
     @routes.post("/oauth/token", summary="Get an access token", responses=_TOKEN_ANSWERS)
     async def token(
