@@ -114,7 +114,7 @@ def conversion_for(vital: Vital, unit: str, field: str = "") -> Conversion:
     allowed = ", ".join(vital.units)
     hint = HINTS.get(unit)
     meant = f": did you mean {hint}?" if hint in vital.units else f"; {vital.display} is sent in {allowed}"
-    shown = unit[:32]
+    shown = "".join(one if one.isprintable() else "?" for one in unit[:32])  # it is shown on people's terminals
     if is_ucum(unit):
         raise Rejected(Code.UNIT_NOT_ALLOWED, f"unit '{shown}' is not one {vital.display} may be sent in{meant}", field)
     raise Rejected(Code.UNIT_UNKNOWN, f"unit '{shown}' is not UCUM{meant}", field)

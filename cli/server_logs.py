@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from cli.terminal import plain
 from deploy.local.child import last_lines
 from deploy.local.instance import Instance
 from deploy.local.problems import Problem
@@ -55,5 +56,5 @@ def _follow(logs: dict[str, Path]) -> None:
 
 
 def _print(name: str, text: str, named: bool) -> None:
-    for line in text.splitlines():
+    for line in map(plain, text.split("\n")):
         typer.echo(f"{name:<11} {line}" if named else line)

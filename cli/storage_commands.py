@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.terminal import plain
 from contracts.errors import EXPLANATIONS, Code
 from runtime.settings import DatabaseSettings, KafkaSettings, load
 from storage import ledger, ledger_report, quarantine, replay, watch
@@ -178,7 +179,9 @@ def list_quarantine(
     for row in rows:
         name = f"{row.org}/{row.device}".strip("/") or "unknown"
         when = f"{row.quarantined_at.astimezone(UTC):%m-%d %H:%M:%S}"
-        words = escape(row.words + (f" ({row.field})" if row.field else "")) + (" [dim]replayed[/]" if row.replayed_at else "")
+        words = escape(plain(row.words) + (f" ({plain(row.field)})" if row.field else "")) + (
+            " [dim]replayed[/]" if row.replayed_at else ""
+        )
         table.add_row(str(row.quarantine_id), row.code, escape(name), when, words)
     console.print(table)
     console.print(" · ".join(f"{code} {number:,}" for code, number in counts.items()))
@@ -212,7 +215,7 @@ def show_quarantine(
     table = Table(show_header=False)
     for name, value in asdict(row).items():
         if value not in (None, ""):
-            table.add_row(name.replace("_", " "), escape(str(value)))
+            table.add_row(name.replace("_", " "), escape(plain(str(value))))
     if row.code in tuple(Code):
         table.add_row("remedy", escape(EXPLANATIONS[Code(row.code)][1]))
     console.print(table)
@@ -304,10 +307,9 @@ def _known(code: str) -> str:
 def _shown(content: bytes) -> str:
     """Write a payload as text where it is text, else in hex."""
     try:
-        text = content.decode()
+        return plain(content.decode(), keep="\n\t")
     except UnicodeDecodeError:
         return content.hex(" ")
-    return text if text.isprintable() or "\n" in text else content.hex(" ")
 
 
 def _print_json(value: object) -> None:

@@ -103,7 +103,7 @@ REFUSED = Event(
 QUOTA_EXCEEDED = Event(
     name="ingest.quota_exceeded",
     level="warning",
-    help="A device sends more than its quota; what is beyond is not taken, and it is told so. Said once a minute for each device.",
+    help="A device sends more than its quota; what is beyond is not taken. Told once a minute for each device.",
     counter="agora_ingest_quotas_exceeded_total",
 )
 ERRORS_FORWARDED = Event(

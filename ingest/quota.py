@@ -92,7 +92,7 @@ class Quotas:
     def _words(self) -> str:
         limits = self._limits
         return (
-            f"More came than {limits.messages:g} messages or {limits.bytes:g} bytes a second, and {limits.burst_messages} messages "
-            f"or {limits.burst_bytes} bytes at once. This message was not taken, nor are others until you send more slowly. "
+            f"More came than {limits.messages:g} messages or {limits.bytes:g} bytes a second, and than "
+            f"{limits.burst_messages} messages or {limits.burst_bytes} bytes at once. This message was not taken, nor are others until you send more slowly. "
             f"Keep what has no receipt, rest for {self._rest} seconds, then send it again."
         )

@@ -11,7 +11,7 @@ from contracts.topics import RAW
 REMEMBERED = 100_000
 """Topics whose route is kept; beyond it the memory starts anew, so that it stays bounded."""
 LONGEST_REMEMBERED_BYTES = 256
-"""Longer than any topic of the platform's shape. A device may publish below its own name on topics of up to 64 KiB, each another."""
+"""Longer than any topic of our shape; below its own name a device may publish on topics of up to 64 KiB, each another."""
 _ORG_LEVEL, _DEVICE_LEVEL, _STREAM_LEVEL = 2, 3, 5
 
 

@@ -43,7 +43,9 @@ class IngestSettings(BaseSettings):
     quota_bytes_per_second: float = Field(
         1024.0 * 1024, gt=0, le=1e12, description="bytes a second that are taken from one device over time"
     )
-    quota_burst_bytes: int = Field(64 * 1024 * 1024, ge=MAX_MESSAGE_BYTES, le=10**12, description="bytes taken from one device at once")
+    quota_burst_bytes: int = Field(
+        64 * 1024 * 1024, ge=MAX_MESSAGE_BYTES, le=10**12, description="bytes taken from one device at once"
+    )
     drain_seconds: float = Field(10.0, gt=0, description="longest time between SIGTERM and the end of the process")
     standby: bool = Field(False, description="begin as the second bridge, which takes over when the first falls silent")
     standby_username: str = Field("", description="MQTT account that may read the active bridge's beats, for standing by")

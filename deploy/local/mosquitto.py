@@ -104,6 +104,8 @@ class Mosquitto:
             f"max_queued_messages {queue_bytes // QUEUED_BYTES_EACH}",
             f"max_queued_bytes {queue_bytes}",
             "max_inflight_messages 65535",
+            # A retained message stays in memory for ever, one for each topic, and a device may choose its topics below its name.
+            "retain_available false",
             "set_tcp_nodelay true",
             "persistence true",
             f"persistence_location {self._data}/",

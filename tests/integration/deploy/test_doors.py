@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-import ssl
 import stat
 import threading
 from pathlib import Path
@@ -14,16 +12,12 @@ import psycopg
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AclOperation, AdminClient, NewTopic, ResourceType
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from contracts.mqtt import down_topic, up_topic
 from contracts.topics import LEDGER, RAW, TOPICS, VITALS, Principal
-from deploy.local import credentials, kafka, kafka_access, mosquitto, postgres
+from deploy.local import credentials, kafka, kafka_access, postgres
 from deploy.local.stack import Stack
 
 SECONDS = 15
-CONNACK = b"\x20"
 
 
 def kafka_client(stack: Stack, name: str, **more: str | int) -> dict[str, Any]:
@@ -56,12 +50,6 @@ def test_kafka_lets_nobody_in_with_another_ones_password(stack: Stack) -> None:
     wrong = kafka_client(stack, "store") | {"sasl.username": "operator"}
     with pytest.raises(KafkaException):
         AdminClient(wrong).list_topics(timeout=3)
-
-
-def test_the_consensus_of_kafka_has_a_password_too(stack: Stack) -> None:
-    settings = {"bootstrap.servers": f"127.0.0.1:{stack.instance.ports.kafka_controller}", "log_level": 0}
-    with pytest.raises(KafkaException):
-        AdminClient(settings).list_topics(timeout=3)
 
 
 def test_a_process_writes_its_own_topics_and_no_others(stack: Stack) -> None:
@@ -164,90 +152,3 @@ def test_servers_never_run_as_root_and_keep_their_data_to_themselves(stack: Stac
         folder = stack.instance.data / name
         assert Path(f"/proc/{stack.pid(name)}").stat().st_uid == folder.stat().st_uid != 0 or os.geteuid() != 0
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-
-
-class MqttClient:
-    """A device's or the bridge's connection, for looking at what the broker answers."""
-
-    def __init__(self, stack: Stack, username: str, password: str, *, client_id: str = "", clean: bool = True) -> None:
-        self.connected = threading.Event()
-        self.disconnected = threading.Event()
-        self.answered = threading.Event()
-        self.welcome = ""
-        self.answers: list[str] = []
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id or username, protocol=MQTTProtocolVersion.MQTTv5)
-        self._client.username_pw_set(username, password)
-        self._client.tls_set_context(ssl.create_default_context(cafile=str(stack.instance.certificates / "ca.pem")))
-        self._client.on_connect = self._on_connect
-        self._client.on_publish = self._on_publish
-        self._client.on_disconnect = lambda *_: self.disconnected.set()
-        self._client.connect("localhost", stack.instance.ports.mqtt, clean_start=clean)
-        self._client.loop_start()
-        assert self.connected.wait(SECONDS)
-
-    def _on_connect(self, _client: Client, _data: object, _flags: object, reason: object, _properties: object) -> None:
-        self.welcome = str(reason)
-        self.connected.set()
-
-    def _on_publish(self, _client: Client, _data: object, _mid: int, reason: object, _properties: object) -> None:
-        self.answers.append(str(reason))
-        self.answered.set()
-
-    def publish(self, topic: str) -> str:
-        """Publish with QoS 1; gives the reason in the broker's acknowledgement."""
-        self.answered.clear()
-        self._client.publish(topic, b"{}", qos=1)
-        assert self.answered.wait(SECONDS)
-        return self.answers[-1]
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-@pytest.fixture
-def device(stack: Stack) -> tuple[str, str]:
-    """The account of a device, in the broker's password file as the keeper writes it."""
-    name, password = "acme/scale-1", "a password of its own"
-    path = mosquitto.password_file(stack.instance)
-    services = mosquitto.service_accounts(stack.instance).read_text()
-    path.write_text(services + mosquitto.password_line(name, password))
-    os.kill(stack.pid("mosquitto"), 1)
-    return name, password
-
-
-def test_a_device_publishes_on_its_own_branch_and_on_no_other(stack: Stack, device: tuple[str, str]) -> None:
-    client = MqttClient(stack, *device)
-    told = [
-        client.publish(topic)
-        for topic in (up_topic("acme", "scale-1"), up_topic("acme", "scale-2"), down_topic("acme", "scale-1", "commands"))
-    ]
-    client.close()
-    assert told == ["No matching subscribers", "Not authorized", "Not authorized"]
-
-
-def test_a_device_with_a_wrong_password_or_none_is_refused(stack: Stack, device: tuple[str, str]) -> None:
-    client = MqttClient(stack, device[0], "a guess")
-    client.close()
-    assert client.welcome == "Not authorized"
-
-
-def test_a_device_that_takes_the_bridges_client_id_does_not_get_its_session(stack: Stack, device: tuple[str, str]) -> None:
-    told = stack.settings("bridge")
-    bridge = MqttClient(stack, told["AGORA_MQTT_USERNAME"], told["AGORA_MQTT_PASSWORD"], clean=False)
-    thief = MqttClient(stack, *device, client_id=told["AGORA_MQTT_USERNAME"])
-    cut = bridge.disconnected.wait(1)
-    thief.close()
-    bridge.close()
-    assert thief.welcome == "Success"
-    assert not cut
-
-
-def test_mqtt_without_tls_gets_no_answer(stack: Stack) -> None:
-    with socket.create_connection(("127.0.0.1", stack.instance.ports.mqtt), timeout=SECONDS) as plain:
-        plain.sendall(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00")
-        try:
-            answer = plain.recv(16)
-        except ConnectionResetError:
-            answer = b""
-    assert not answer.startswith(CONNACK)
