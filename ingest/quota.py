@@ -93,6 +93,7 @@ class Quotas:
         limits = self._limits
         return (
             f"More came than {limits.messages:g} messages or {limits.bytes:g} bytes a second, and than "
-            f"{limits.burst_messages} messages or {limits.burst_bytes} bytes at once. This message was not taken, nor are others until you send more slowly. "
+            f"{limits.burst_messages} messages or {limits.burst_bytes} bytes at once. "
+            "This message was not taken, nor are others until you send more slowly. "
             f"Keep what has no receipt, rest for {self._rest} seconds, then send it again."
         )

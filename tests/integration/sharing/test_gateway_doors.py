@@ -1,4 +1,4 @@
-"""The gateway as somebody finds it who means harm: with no token, a made-up one, another's, and words that are more than words."""
+"""The gateway as somebody finds it who means harm: no token, a made-up one, another's, and words that are more than words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -136,14 +137,14 @@ def test_words_that_are_more_than_words_are_taken_as_words(
         for name in ("patient", "code", "date", "_count", "_sort", "_cursor", "category", words)
     ]
     answers += [client.get("/fhir/Patient", params={name: words}, headers=headers) for name in ("_id", "_cursor", words)]
-    answers.append(client.get(httpx.URL("/fhir/Patient/").copy_with(path=f"/fhir/Patient/{words}"), headers=headers))
+    answers.append(client.get(f"/fhir/Patient/{quote(words, safe='')}", headers=headers))
     answers.append(
         client.post("/oauth/token", data={"grant_type": "client_credentials", "client_id": words, "client_secret": words})
     )
     answers.append(client.get("/api/v1/access-log", params={"app": words, "subject": words}, headers=operator_headers(gateway)))
 
     assert {answer.status_code for answer in answers} <= {200, 400, 401, 404, 422}
-    assert "71" not in "".join(answer.text for answer in answers if answer.status_code == 200)
+    assert not any("valueQuantity" in answer.text for answer in answers)
     assert owner.execute(
         "SELECT count(*) FROM access_log WHERE app LIKE '%%forged%%' OR subject LIKE '%%forged%%'"
     ).fetchone() == (0,)
@@ -162,12 +163,12 @@ def test_a_cursor_of_another_app_or_changed_in_one_place_is_refused(world: World
     for number in range(3):
         world.reading(subject, device, "8867-4", 70.0, NOON + number)
     headers, of_other = bearer(token_of(client, app)), bearer(token_of(client, other))
-    asked = {"patient": world.pseudonym(app, subject), "_count": 1}
+    asked: dict[str, str | int] = {"patient": world.pseudonym(app, subject), "_count": 1}
     first = client.get("/fhir/Observation", params=asked, headers=headers)
     (following,) = [httpx.URL(link["url"]) for link in first.json()["link"] if link["relation"] == "next"]
     cursor = following.params["_cursor"]
 
-    mine = {"patient": world.pseudonym(other, subject), "_count": 1, "_cursor": cursor}
+    mine: dict[str, str | int] = {"patient": world.pseudonym(other, subject), "_count": 1, "_cursor": cursor}
     assert client.get("/fhir/Observation", params=mine, headers=of_other).status_code == 400
     for place in range(0, len(cursor), 7):
         changed = cursor[:place] + ("A" if cursor[place] != "A" else "B") + cursor[place + 1 :]

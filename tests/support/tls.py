@@ -1,0 +1,120 @@
+"""Authorities and servers' certificates as a test wants them, and a server that shows one."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+DAY = datetime.timedelta(days=1)
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Vouches for servers.
+
+    Attributes:
+        folder: where its files are.
+        key: its key.
+        certificate: its own certificate.
+    """
+
+    folder: Path
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    @classmethod
+    def make(cls, folder: Path) -> Authority:
+        folder.mkdir()
+        key, name, now = ec.generate_private_key(ec.SECP256R1()), _named("An authority of a test"), _now()
+        certificate = (
+            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - DAY, now + DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        (folder / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        return cls(folder, key, certificate)
+
+    @property
+    def file(self) -> Path:
+        """What a client trusts."""
+        return self.folder / "ca.pem"
+
+    def vouch(self, host: str = "localhost", age: datetime.timedelta = datetime.timedelta()) -> Path:
+        """Make a server's certificate that is good for a day around now, or around so long ago."""
+        key, now = ec.generate_private_key(ec.SECP256R1()), _now() - age
+        certificate = (
+            x509.CertificateBuilder(
+                self.certificate.subject, _named(host), key.public_key(), x509.random_serial_number(), now - DAY, now + DAY
+            )
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        path = self.folder / f"{host}-{age.days}.pem"
+        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
+        return path
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+class Doorway:
+    """A server on this machine that shows a certificate, and then hangs up.
+
+    Attributes:
+        port: where it listens.
+        entered: how many clients were content with the certificate.
+        turned_away: how many were not.
+    """
+
+    def __init__(self, certificate: Path) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.entered = 0
+        self.turned_away = 0
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                plain, _ = self._listener.accept()
+            except OSError:
+                return
+            plain.settimeout(5)
+            try:
+                with self._context.wrap_socket(plain, server_side=True) as door:
+                    door.recv(1)
+                self.entered += 1
+            except (ssl.SSLError, OSError):
+                self.turned_away += 1
+            finally:
+                plain.close()
