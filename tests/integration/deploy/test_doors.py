@@ -123,6 +123,8 @@ def test_each_role_gets_into_the_database_with_its_own_password_only(stack: Stac
     wrong = stack.settings("store") | {"AGORA_DATABASE_USER": "agora_owner"}
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         postgres.connect(wrong)
+    with pytest.raises(psycopg.OperationalError, match="no password supplied"):
+        postgres.connect(stack.settings("owner") | {"AGORA_DATABASE_PASSWORD": ""})
 
 
 def test_no_server_listens_beyond_this_machine(stack: Stack) -> None:
