@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from contracts.mqtt import UP_FILTER, down_topic, up_topic
+from contracts.mqtt import PRESENCE, UP_FILTER, down_topic, up_topic
 from deploy.local.mosquitto import MESSAGE_MAX_BYTES
 from deploy.local.stack import Stack
 from tests.support.mqtt_doors import SECONDS, MqttClient, enrol, trust
@@ -31,7 +31,8 @@ def as_bridge(stack: Stack, *, clean: bool = True) -> MqttClient:
 def test_a_device_publishes_on_its_own_branch_and_on_no_other(stack: Stack) -> None:
     with MqttClient(stack, OWN) as client:
         assert client.publish(up_topic("acme", "scale-1")) in TAKEN
-        for topic in (up_topic("acme", "scale-2"), down_topic("acme", "scale-1", "commands"), "agora/v1/acme/up/x", "$SYS/x"):
+        others = (up_topic("acme", "scale-2"), down_topic("acme", "scale-1", "commands"), "agora/v1/acme/up/x")
+        for topic in (*others, PRESENCE, "$SYS/x"):
             assert client.publish(topic) == FORBIDDEN
 
 
