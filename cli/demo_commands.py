@@ -101,7 +101,7 @@ def _run(
 
     from cli import operator
     from cli.demo import people
-    from cli.demo.hints import hints, keep
+    from cli.demo.hints import hints, keep, kept_in
     from cli.demo.run import Demo, Options
     from runtime.settings import DatabaseSettings, KafkaSettings
     from sharing.kafka_users import KafkaUsers
@@ -113,7 +113,8 @@ def _run(
         cast = people.enrol(connection, users, people.roles(patients, seed=7), view.instance.credentials, tell)
     demo = Demo(view, cast, Options(seconds, speed, kills))
     keep(demo)
-    console.print(hints(demo), soft_wrap=True)
+    # Without a person in front of it the output ends in a file or a build's log, where passwords must not be.
+    console.print(f"Lines to paste: {kept_in(demo)}" if headless else hints(demo), soft_wrap=True)
     if not seconds:
         console.print("[bold]Ctrl-C[/] stops the devices, counts everything and ends.")
     return asyncio.run(_show(demo, console, headless))

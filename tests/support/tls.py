@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import socket
 import ssl
 import threading
@@ -58,11 +59,14 @@ class Authority:
     def vouch(self, host: str = "localhost", age: datetime.timedelta = datetime.timedelta()) -> Path:
         """Make a server's certificate that is good for a day around now, or around so long ago."""
         key, now = ec.generate_private_key(ec.SECP256R1()), _now() - age
+        names: list[x509.GeneralName] = [x509.DNSName(host)]
+        if host == "localhost":
+            names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
         certificate = (
             x509.CertificateBuilder(
                 self.certificate.subject, _named(host), key.public_key(), x509.random_serial_number(), now - DAY, now + DAY
             )
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .sign(self.key, hashes.SHA256())
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
+import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -39,7 +41,7 @@ class Nobody:
 
 def kafka_settings(port: int, trust: Path) -> KafkaSettings:
     return KafkaSettings(
-        bootstrap=f"localhost:{port}", username="x", password=SecretStr("x"), security="SASL_SSL", ca_file=str(trust)
+        bootstrap=f"127.0.0.1:{port}", username="x", password=SecretStr("x"), security="SASL_SSL", ca_file=str(trust)
     )
 
 
@@ -64,6 +66,10 @@ async def processes(port: int, trust: Path) -> None:
     with pytest.raises(KafkaError):
         await producer.start()
     await producer.stop()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # aiokafka leaves a refused connection to the collector
+        del producer
+        gc.collect()
 
 
 async def administration(port: int, trust: Path) -> None:
