@@ -23,6 +23,7 @@ COMMAND_MODULES = (
     "cli.alert_commands",
     "cli.simulate_commands",
     "cli.test_commands",
+    "cli.chaos_commands",
     "cli.docs_commands",
     "cli.processes",
 )

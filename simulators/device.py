@@ -75,6 +75,7 @@ class Device:
         self._in_flight: dict[int, str] = {}
         self._sent: dict[str, Sent] = {}
         self._receipted: set[str] = set()
+        self._again: set[str] = set()
         self._room = asyncio.Event()
         self._lost = asyncio.Event()
         self._offline_until = 0.0
@@ -96,6 +97,11 @@ class Device:
     def receipted(self) -> frozenset[str]:
         """Correlations that got their receipt; empty unless it remembers."""
         return frozenset(self._receipted)
+
+    @property
+    def sent_again(self) -> frozenset[str]:
+        """Correlations of letters that were sent more than once for want of an answer; empty unless it remembers."""
+        return frozenset(self._again)
 
     @property
     def outstanding(self) -> frozenset[str]:
@@ -203,6 +209,8 @@ class Device:
             return
         for letter, again in self._outbox.take_due(time.monotonic()):
             self._counts.resent += again
+            if again and self._options.remember:
+                self._again.add(letter.correlation_id)
             self._in_flight[self._publish(letter)] = letter.correlation_id
 
     def _publish(self, letter: Letter) -> int:

@@ -154,6 +154,10 @@ class Fleet:
         """Give for each device's key the correlations that got a receipt, as receipts write them."""
         return {device.credential.key: device.receipted for device in self._devices}
 
+    def sent_again(self) -> dict[str, frozenset[str]]:
+        """Give for each device's key the correlations of what was sent more than once for want of an answer."""
+        return {device.credential.key: device.sent_again for device in self._devices}
+
     def outstanding(self) -> dict[str, frozenset[str]]:
         """Give for each device's key the correlations that wait for an answer."""
         return {device.credential.key: device.outstanding for device in self._devices}

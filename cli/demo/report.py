@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from cli.demo.audit import Audit, compare, read_quarantined, read_stored
+from bench.audit import Audit, compare, read_quarantined, read_stored
 from cli.demo.meters import percentile
 from cli.demo.run import Demo
 from cli.demo.show import STEPS

@@ -1,4 +1,4 @@
-from cli.demo.audit import Audit, Letter, compare
+from bench.audit import Audit, Letter, compare
 from simulators.counts import Sent
 
 SENT = {"clinic/ox": {"a": Sent(1, 2, False), "b": Sent(2, 2, False), "c": Sent(None, 0, True)}}

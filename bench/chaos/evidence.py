@@ -1,0 +1,198 @@
+"""Reads what came of the run: Kafka's topics from their beginning, the apps' by their own credentials, and the tables."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiokafka import TopicPartition
+from psycopg import Connection
+
+from bench.chaos.alerts import Arrival, Raised
+from bench.chaos.judge import Release
+from bench.chaos.load import Value
+from contracts.alerts import AlertTransition, decode_transition
+from contracts.errors import Unavailable
+from contracts.frames import decode_raw
+from contracts.instants import from_datetime
+from contracts.observation import decode_vitals
+from contracts.topics import ALERTS, RAW, VITALS, Topic, app_topic
+from runtime import kafka
+from runtime.settings import DatabaseSettings, KafkaSettings
+from sharing.cloud_events import OBSERVATION_TYPE, header
+from storage.batch import KafkaRecord
+from storage.ledger import Closing, settle
+from storage.log_reads import open_log
+
+STREAMS_GROUP, ROUTER_GROUP = "agora-streams", "agora-router"
+READERS = ((STREAMS_GROUP, RAW), (STREAMS_GROUP, VITALS), (ROUTER_GROUP, VITALS))
+"""Who must have read what to its end before anything is counted; the store's places are in the ledger."""
+LOOK_SECONDS = 0.5
+
+
+@dataclass
+class Logs:
+    """What stands in Kafka.
+
+    Attributes:
+        arrivals: by device, its numbered messages at their first occurrence in the raw topic, in its order.
+        raw_messages: all messages there, repeats included.
+        vitals: by device, the sequences of its messages in the order of their first occurrence in the vitals topic.
+        contradictions: transitions of alerts that were told in two ways.
+    """
+
+    arrivals: dict[str, list[Arrival]] = field(default_factory=dict)
+    raw_messages: int = 0
+    vitals: dict[str, list[int]] = field(default_factory=dict)
+    contradictions: list[str] = field(default_factory=list)
+
+
+async def drain(database: DatabaseSettings, settings: KafkaSettings, seconds: float) -> tuple[Closing | None, dict[str, int]]:
+    """Wait until everything that came is read by everybody and stored.
+
+    Args:
+        database: as a role that reads the ledger.
+        settings: as a user that reads all topics and groups.
+        seconds: how long to wait at most.
+
+    Returns:
+        The last balance, None where it could not be read, and by reader the records it is behind.
+    """
+    deadline = time.monotonic() + seconds
+    behind: dict[str, int] = {}
+    while time.monotonic() < deadline:
+        try:
+            behind = {f"{group} on {topic.name}": await _lag(settings, group, topic) for group, topic in READERS}
+            if not any(behind.values()):
+                return await settle(database, settings, max(5.0, deadline - time.monotonic())), behind
+        except Unavailable:
+            pass
+        await asyncio.sleep(LOOK_SECONDS)
+    try:
+        return await settle(database, settings, 0.0), behind
+    except Unavailable:
+        return None, behind
+
+
+async def _lag(settings: KafkaSettings, group: str, topic: Topic) -> int:
+    watcher = kafka.consumer(settings, group)
+    await watcher.start()
+    try:
+        places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        ends = await watcher.end_offsets(places)
+        return sum([max(0, int(end) - (await watcher.committed(place) or 0)) for place, end in ends.items()])
+    finally:
+        await watcher.stop()
+
+
+async def read_logs(settings: KafkaSettings) -> Logs:
+    """Read raw, vitals and alerts whole.
+
+    Args:
+        settings: as a user that reads them.
+    """
+    logs = Logs()
+    known: set[tuple[str, int]] = set()
+    async for record in _all(settings, RAW):
+        for message in decode_raw(record.value or b"").messages:
+            logs.raw_messages += 1
+            device = "/".join(message.topic.split("/")[2:4])
+            sequence = sequence_of(message.payload)
+            if sequence is not None and (device, sequence) not in known:
+                known.add((device, sequence))
+                logs.arrivals.setdefault(device, []).append(Arrival(sequence, message.received_at))
+    known = set()
+    async for record in _all(settings, VITALS):
+        for one in decode_vitals(record.value or b"").observations:
+            device = f"{one.org}/{one.device}"
+            if (device, one.sequence) not in known:
+                known.add((device, one.sequence))
+                logs.vitals.setdefault(device, []).append(one.sequence)
+    logs.contradictions = contradictions([decode_transition(record.value or b"") async for record in _all(settings, ALERTS)])
+    return logs
+
+
+def contradictions(found: list[AlertTransition]) -> list[str]:
+    """Find transitions that were told again with another content."""
+    first: dict[tuple[str, int], AlertTransition] = {}
+    return [
+        f"{one.subject} {one.rule} number {one.number}" for one in found if first.setdefault((one.alert, one.number), one) != one
+    ]
+
+
+async def _all(settings: KafkaSettings, topic: Topic) -> AsyncIterator[KafkaRecord]:
+    async with open_log(settings) as log:
+        ends = await log.ends([topic])
+        spans = {number: (0, ends[topic.name, number]) for number in range(topic.partitions)}
+        async for record in log.read(topic, spans):
+            yield record
+
+
+def sequence_of(payload: bytes) -> int | None:
+    """Read a message's number; None for garbage, which has none."""
+    try:
+        body = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return None
+    sequence = body.get("sequence") if isinstance(body, dict) else None
+    return sequence if isinstance(sequence, int) else None
+
+
+async def read_app(settings: KafkaSettings, app: str) -> list[Release]:
+    """Read an app's topic from its beginning.
+
+    Args:
+        settings: the app's own.
+        app: its name.
+    """
+    return [
+        release_of(record)
+        async for record in _all(settings, app_topic(app))
+        if header(list(record.headers), "ce_type") == OBSERVATION_TYPE
+    ]
+
+
+def release_of(record: Any) -> Release:
+    """Read what a record of an app's topic shows."""
+    body = orjson.loads(record.value)
+    if "component" in body:
+        values = [(_code(one), one["valueQuantity"]["value"]) for one in body["component"] if "valueQuantity" in one]
+    else:
+        values = [(_code(body), body["valueQuantity"]["value"])]
+    patient = body["subject"]["reference"].removeprefix("Patient/")
+    shown = (patient, body["effectiveDateTime"], tuple((code, float(value)) for code, value in values))
+    return Release(body["id"], shown, record.timestamp * 1000)
+
+
+def _code(body: dict[str, Any]) -> str:
+    return str(body["code"]["coding"][0]["code"])
+
+
+def rows_of(connection: Connection[Any], device: str) -> Iterator[tuple[Value, float]]:
+    """Read one device's rows.
+
+    Args:
+        connection: as a role that reads readings.
+        device: its key.
+    """
+    rows = connection.execute(
+        "SELECT code, site, device_time, sequence, value FROM readings WHERE device = %s", [device], prepare=False
+    )
+    for code, site, moment, sequence, value in rows:
+        yield Value(code, site, from_datetime(moment), sequence), value
+
+
+def strangers_rows(connection: Connection[Any], device: str, subject: str) -> int:
+    """Count a device's rows that stand under another subject."""
+    row = connection.execute("SELECT count(*) FROM readings WHERE device = %s AND subject <> %s", [device, subject]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def raised(connection: Connection[Any]) -> set[Raised]:
+    """Read the alerts that were raised."""
+    rows = connection.execute("SELECT subject, rule, onset FROM alert_transitions WHERE transition = 'raised'")
+    return {Raised(subject, rule, from_datetime(onset)) for subject, rule, onset in rows}

@@ -1,0 +1,131 @@
+"""Does on purpose what the check must find. Without this, a check that finds nothing has proved nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+
+import psycopg
+from aiokafka import TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import TopicPartition as GroupPlace
+from confluent_kafka.admin import AdminClient
+
+from bench.chaos.evidence import STREAMS_GROUP
+from bench.chaos.platform import Platform
+from contracts.errors import Unavailable
+from contracts.observation import Observation
+from contracts.registry import ConsentRecord
+from contracts.topics import PARTITIONS, RAW, app_topic
+from deploy.local import kafka as local_kafka
+from runtime import kafka
+from runtime.settings import DatabaseSettings, KafkaSettings
+from sharing import cloud_events
+from sharing.fhir.observation import resource
+from sharing.pseudonyms import AppPseudonyms
+
+GATHER_SECONDS = 60.0
+
+
+class Plant(StrEnum):
+    """What is done."""
+
+    SKIPPED_FRAME = "skipped-frame"
+    """The workers' place in the raw topic is moved over a record, as a worker that commits too much would; no keeper mends it."""
+    DOUBLED_ROW = "doubled-row"
+    """A stored reading is stored again a microsecond later, past the unique index."""
+    UNCONSENTED_RECORD = "unconsented-record"
+    """A reading of somebody who shares with nobody is put on an app's topic, with operator's rights."""
+
+
+SETTINGS = {
+    Plant.SKIPPED_FRAME: {name: {"AGORA_KEEPER_HOLE_SECONDS": "3600"} for name in ("keeper", "keeper-2")},
+}
+"""Settings a plant needs from the start: keepers that leave holes alone, which else are mended within seconds."""
+
+
+async def skip_frame(platform: Platform, operator: KafkaSettings) -> str:
+    """Move the workers over one raw record while devices go on publishing.
+
+    Args:
+        platform: running, under load.
+        operator: Kafka's administrator.
+
+    Returns:
+        Which record, in words.
+
+    Raises:
+        Unavailable: nothing came to be skipped.
+    """
+    for name in ("streams", "streams-2"):
+        await platform.do(platform.stack.stop_process, name)
+    place, skipped = await _waiting_record(operator)
+    admin = AdminClient(local_kafka.client(platform.stack.settings("operator")))
+    target = ConsumerGroupTopicPartitions(STREAMS_GROUP, [GroupPlace(place.topic, place.partition, skipped + 1)])
+    await asyncio.to_thread(lambda: admin.alter_consumer_group_offsets([target])[STREAMS_GROUP].result(30))
+    for name in ("streams", "streams-2"):
+        await platform.start_process(name)
+    return f"{place.topic}/{place.partition}/{skipped}"
+
+
+async def _waiting_record(operator: KafkaSettings) -> tuple[TopicPartition, int]:
+    """Wait for a raw record that no worker has read."""
+    watcher = kafka.consumer(operator, STREAMS_GROUP)
+    await watcher.start()
+    try:
+        places = [TopicPartition(RAW.name, number) for number in range(PARTITIONS)]
+        async with asyncio.timeout(GATHER_SECONDS):
+            while True:
+                for place, end in (await watcher.end_offsets(places)).items():
+                    committed = await watcher.committed(place) or 0
+                    if end > committed + 1:
+                        return place, committed
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise Unavailable("no raw record came that could be skipped") from None
+    finally:
+        await watcher.stop()
+
+
+def double_row(owner: DatabaseSettings) -> str:
+    """Store a reading twice.
+
+    Args:
+        owner: the schema's owner.
+
+    Returns:
+        Which, in words.
+    """
+    columns = "effective_at, received_at, sequence, value, device_key, subject_key, quality, vital_key, site_key, profile"
+    with psycopg.connect(owner.conninfo(), autocommit=True) as connection:
+        row = connection.execute(
+            f"INSERT INTO observations (device_time, {columns}) SELECT device_time + interval '1 microsecond', {columns}"  # noqa: S608
+            " FROM observations LIMIT 1 RETURNING device_key, sequence"
+        ).fetchone()
+    assert row is not None, "nothing is stored that could be doubled"
+    return f"device {row[0]}, message {row[1]}"
+
+
+async def release_without_consent(
+    operator: KafkaSettings, consent: ConsentRecord, pseudonyms: AppPseudonyms, reading: Observation
+) -> str:
+    """Put a reading on an app's topic that the app must not see.
+
+    Args:
+        operator: Kafka's administrator.
+        consent: somebody else's to the same app, whose name the record bears.
+        pseudonyms: the app's.
+        reading: of somebody without a consent.
+
+    Returns:
+        The record's id.
+    """
+    made = resource([reading], pseudonyms)
+    event = cloud_events.observation(made, consent)
+    producer = kafka.producer(operator)
+    await producer.start()
+    try:
+        await producer.send_and_wait(app_topic(consent.app).name, event.value, key=event.key, headers=event.headers, partition=0)
+    finally:
+        await producer.stop()
+    return str(made["id"])

@@ -1,0 +1,112 @@
+"""A TCP proxy between two parts, which can cut their connection or slow it down.
+
+Kafka's clients ask a broker for its address and then go there by themselves; so its address *is* the proxy, and whose connection
+it is shows in the login: SCRAM names the user in clear, and between the platform's own processes there is no TLS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+
+CHUNK_BYTES = 64 * 1024
+SCRAM_USER = re.compile(rb"n,,n=([^,]+),r=")
+
+
+@dataclass(eq=False)
+class _Pair:
+    """One connection and its continuation."""
+
+    writers: tuple[asyncio.StreamWriter, asyncio.StreamWriter]
+    link: str
+
+    def abort(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+
+
+@dataclass
+class Proxy:
+    """Listens on one port of this machine and passes on to another.
+
+    Attributes:
+        port: where it listens.
+        target: where it passes on to.
+        server: what is there, the second half of a link's name.
+        client: who comes, the first half; empty to read it from the login.
+    """
+
+    port: int
+    target: int
+    server: str
+    client: str = ""
+    _cut: set[str] = field(default_factory=set)
+    _delays: dict[str, float] = field(default_factory=dict)
+    _pairs: set[_Pair] = field(default_factory=set)
+    _server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, limit=CHUNK_BYTES)
+
+    async def stop(self) -> None:
+        """End all connections."""
+        if self._server is not None:
+            self._server.close()
+        for pair in list(self._pairs):
+            pair.abort()
+
+    def link_of(self, client: str) -> str:
+        """Name the link between a client and the server."""
+        return f"{client}-{self.server}"
+
+    def cut(self, link: str) -> None:
+        """Reset a link's connections, and every new one until ``mend``."""
+        self._cut.add(link)
+        for pair in list(self._pairs):
+            if pair.link == link:
+                pair.abort()
+
+    def slow(self, link: str, delay: float) -> None:
+        """Hold back each piece that a link carries by so many seconds, until ``mend``."""
+        self._delays[link] = delay
+
+    def mend(self, link: str) -> None:
+        """Let a link work as if nothing had been."""
+        self._cut.discard(link)
+        self._delays.pop(link, None)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = self.link_of(self.client) if self.client else ""
+        if link in self._cut:
+            writer.transport.abort()
+            return
+        try:
+            there, onto = await asyncio.open_connection("127.0.0.1", self.target, limit=CHUNK_BYTES)
+        except OSError:
+            writer.transport.abort()
+            return
+        pair = _Pair((writer, onto), link)
+        self._pairs.add(pair)
+        try:
+            await asyncio.gather(self._pass_on(pair, reader, onto), self._pass_on(pair, there, writer))
+        finally:
+            self._pairs.discard(pair)
+            pair.abort()
+
+    async def _pass_on(self, pair: _Pair, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(CHUNK_BYTES):
+                if not pair.link and (login := SCRAM_USER.search(data)):
+                    pair.link = self.link_of(login[1].decode())
+                    if pair.link in self._cut:
+                        pair.abort()
+                        return
+                if delay := self._delays.get(pair.link):
+                    await asyncio.sleep(delay)
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
+        except OSError:
+            pair.abort()

@@ -1,0 +1,323 @@
+"""Runs it: devices publish, faults happen, the flow drains, and everything is compared."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import psycopg
+from pydantic import SecretStr
+
+from bench.chaos import cast, evidence, load, plants
+from bench.chaos.faults import Faults, Happened
+from bench.chaos.plan import Fault, plan
+from bench.chaos.plants import Plant
+from bench.chaos.platform import Platform
+from bench.chaos.verdict import Check, Facts, judge_all
+from bench.chaos.watch import Question, Watch
+from cli import operator
+from contracts.instants import SECOND
+from contracts.topics import REGISTRY_APPS, REGISTRY_CONSENTS
+from deploy.local.instance import Instance
+from runtime import clock
+from runtime.settings import DatabaseSettings, KafkaSettings
+from sharing import consents
+from sharing.kafka_users import KafkaUsers
+from sharing.pseudonyms import AppPseudonyms, master_of
+from simulators.connection import BrokerAddress
+from simulators.fleet import Fleet
+
+LOOK_SECONDS = 0.5
+RECEIPT_SECONDS = 180.0
+DRAIN_SECONDS = 180.0
+KNOWN_SECONDS = 30.0
+WITHDRAWAL = 0.5
+"""Part of the run after which a consent is withdrawn."""
+START_SECONDS = 1.0
+RESEND_SECONDS = 3.0
+LEGACY_EVERY = 5
+"""Each fifth device speaks MQTT 3.1.1."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was asked for.
+
+    Attributes:
+        kills: faults.
+        seconds: length of the load.
+        seed: of plan and values.
+        only: parts to disturb; all where empty.
+        rate: messages a second of all devices together, above 0.
+        people: patients, three devices each.
+        plant: what to do wrong on purpose, or None.
+    """
+
+    kills: int
+    seconds: float
+    seed: int
+    only: tuple[str, ...] = ()
+    rate: float = 200.0
+    people: int = 12
+    plant: Plant | None = None
+
+
+@dataclass
+class Observed:
+    """What the display shows and the report holds.
+
+    Attributes:
+        phase: what is being done.
+        begun: ``time.monotonic`` at the start of the load.
+        said: what happened, newest last.
+        planted: what was done wrong on purpose.
+        withdrawn: by subject, when the withdrawal of its consent was committed, microseconds.
+        drained: whether every message got its receipt.
+    """
+
+    phase: str = ""
+    begun: float = field(default_factory=time.monotonic)
+    said: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
+    planted: str = ""
+    withdrawn: dict[str, int] = field(default_factory=dict)
+    drained: bool = False
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start of the load."""
+        return time.monotonic() - self.begun
+
+
+class Run:
+    """One run."""
+
+    def __init__(self, instance: Instance, options: Options, look: Callable[[Run], None]) -> None:
+        """Prepare it.
+
+        Args:
+            instance: of its own.
+            options: what was asked for.
+            look: called now and then, to show how far it is.
+
+        Raises:
+            Misconfigured: a part of ``only`` does not exist, or servers that exist already were named.
+        """
+        self.options = options
+        self.plan: tuple[Fault, ...] = plan(options.seed, options.kills, options.seconds, options.only)
+        self.observed = Observed()
+        self.platform = Platform(instance, self._enter)
+        self.written = load.Written()
+        self.happened: list[Happened] = []
+        self.fleet: Fleet | None = None
+        self.versions: Mapping[str, str] = {}
+        self._look = look
+
+    def _enter(self, phase: str) -> None:
+        self.observed.phase = phase
+
+    def tell(self, words: str) -> None:
+        """Note what happens, with its time."""
+        self.observed.said.append(f"{self.observed.elapsed:6.1f} s  {words}")
+
+    async def run(self) -> list[Check]:
+        """Run it to its end and stop the platform.
+
+        Returns:
+            The checks.
+        """
+        showing = asyncio.create_task(self._show())
+        try:
+            await self.platform.start(plants.SETTINGS.get(self.options.plant, {}) if self.options.plant else {})
+            return await self._with_platform()
+        finally:
+            self._enter("stopping the platform")
+            await self.platform.stop()
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+
+    async def _show(self) -> None:
+        while True:
+            self._look(self)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _with_platform(self) -> list[Check]:
+        stack = self.platform.stack
+        values = stack.settings("operator")
+        self.versions = stack.state().versions
+        self.database = operator.settings(DatabaseSettings, values)
+        self.kafka = operator.settings(KafkaSettings, values)
+        self._enter("enrolling")
+        self.cast = await asyncio.to_thread(self._enrol)
+        master = master_of(values["AGORA_PSEUDONYM_MASTER"])
+        self.pseudonyms = {app: AppPseudonyms(master, app) for app in self.cast.access}
+        self.apps_kafka = {app: self._app_settings(app) for app in self.cast.access}
+        await self._wait_known()
+        fleet = self.fleet = self._make_fleet()
+        self.watch = self._make_watch(values["AGORA_GATEWAY_PUBLIC_URL"])
+        watching = asyncio.create_task(self.watch.run(self._question))
+        self.observed.begun = time.monotonic()
+        self._enter("under load")
+        try:
+            await fleet.start()
+            await self._disturb()
+            await self._settle(fleet)
+        finally:
+            await fleet.stop(0.0)
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        return await self._collect(fleet)
+
+    def _enrol(self) -> cast.Cast:
+        with psycopg.connect(self.database.conninfo(), autocommit=True) as connection:
+            return cast.enrol(connection, KafkaUsers(self.kafka), load.people(self.options.people))
+
+    def _app_settings(self, app: str) -> KafkaSettings:
+        access = self.cast.access[app]
+        return KafkaSettings(
+            bootstrap=f"localhost:{self.platform.instance.ports.kafka_apps}",
+            username=access.kafka_user,
+            password=SecretStr(access.kafka_password),
+            security="SASL_SSL",
+            ca_file=str(self.platform.instance.certificates / "ca.pem"),
+        )
+
+    async def _wait_known(self) -> None:
+        """Wait until the routers know apps and consents: what is sent before would rightly be withheld."""
+        with psycopg.connect(self.database.conninfo()) as connection:
+            rows = connection.execute(
+                "SELECT topic, max(version) FROM outbox WHERE topic = ANY(%s) GROUP BY topic",
+                [[REGISTRY_APPS.name, REGISTRY_CONSENTS.name]],
+            ).fetchall()
+
+        def known(told: str | None) -> bool:
+            found = dict(line.rsplit(" ", 1) for line in (told or "").splitlines() if line.startswith("agora_sharing_known_version"))
+            return all(float(found.get(f'agora_sharing_known_version{{topic="{topic}"}}', 0)) >= wanted for topic, wanted in rows)
+
+        async with asyncio.timeout(KNOWN_SECONDS):
+            for name in ("router", "router-2"):
+                while not known(await asyncio.to_thread(self.platform.metrics, name)):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.2)
+
+    def _make_fleet(self) -> Fleet:
+        start = clock.now() + round(START_SECONDS * SECOND)
+        interval = len(self.cast.devices) / self.options.rate
+        sources = {
+            one.key: self.written.through(one.key, load.messages(self.options.seed, one.key, one.model, start, interval))
+            for one in self.cast.devices
+        }
+        mishaps = {
+            one.key: (load.GARBAGE, load.REPEATS)[number % 2] for number, one in enumerate(self.cast.devices) if number % 4 < 2
+        }
+        legacy = {one.key for number, one in enumerate(self.cast.devices) if number % LEGACY_EVERY == LEGACY_EVERY - 1}
+        broker = BrokerAddress("localhost", self.platform.devices_port, self.platform.instance.certificates / "ca.pem")
+        return Fleet(
+            self.cast.devices, sources, broker, mishaps, legacy=legacy, outbox_capacity=2000, resend_seconds=RESEND_SECONDS
+        )
+
+    def _make_watch(self, gateway: str) -> Watch:
+        staying = {
+            (app, self.pseudonyms[app].subject(person.subject)): person
+            for person in self.cast.people
+            for app in person.shares_with
+            if app != person.withdraws_from
+        }
+        (app, patient), _ = next(iter(staying.items()))
+        tls = ssl.create_default_context(cafile=str(self.platform.instance.certificates / "ca.pem"))
+        self._question = Question(self.cast.access[app], patient, gateway, tls)
+        return Watch(clock.now, self.database, self.apps_kafka, len(self.cast.devices), set(staying))
+
+    async def _disturb(self) -> None:
+        faults = Faults(self.platform, clock.now)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._withdraw())
+            for fault in self.plan:
+                await asyncio.sleep(max(0.0, fault.at - self.observed.elapsed))
+                happened = Happened(fault, round(self.observed.elapsed, 1))
+                self.tell(str(fault))
+                self.happened.append(happened)
+                self.watch.happened.append(happened)
+                group.create_task(faults.do(happened))
+            await asyncio.sleep(max(0.0, self.options.seconds - self.observed.elapsed))
+        if self.options.plant is Plant.SKIPPED_FRAME:
+            self.observed.planted = await plants.skip_frame(self.platform, self.kafka)
+            self.tell(f"planted: {self.observed.planted} is skipped")
+        await self._wait_recovered()
+
+    async def _wait_recovered(self) -> None:
+        """Go on publishing until the last fault is over: only what is published afterwards shows it."""
+        self._enter("waiting for the last faults to be over")
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < deadline and not all(one.recovered for one in self.happened):
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _withdraw(self) -> None:
+        await asyncio.sleep(max(0.0, WITHDRAWAL * self.options.seconds - self.observed.elapsed))
+        for person in self.cast.people:
+            if person.withdraws_from:
+                consent = self.cast.consents[person.subject, person.withdraws_from].consent
+                while not await asyncio.to_thread(self._try_to_withdraw, consent):
+                    await asyncio.sleep(LOOK_SECONDS)
+                self.observed.withdrawn[person.subject] = clock.now()
+                self.tell(f"{person.subject} withdrew the consent to {person.withdraws_from}")
+
+    def _try_to_withdraw(self, consent: str) -> bool:
+        try:
+            with psycopg.connect(self.database.conninfo(), autocommit=True) as connection:
+                consents.withdraw(connection, consent, cast.BY)
+        except psycopg.OperationalError:
+            return False  # the database is away just now
+        return True
+
+    async def _settle(self, fleet: Fleet) -> None:
+        self._enter("devices stop; waiting for their receipts")
+        self.observed.drained = await fleet.stop(RECEIPT_SECONDS)
+        self._enter("waiting until everything is read and stored")
+        self.closing, self.behind = await evidence.drain(self.database, self.kafka, DRAIN_SECONDS)
+
+    async def _collect(self, fleet: Fleet) -> list[Check]:
+        await self._plant()
+        self._enter("reading the logs")
+        logs = await evidence.read_logs(self.kafka)
+        released = {app: await evidence.read_app(settings, app) for app, settings in self.apps_kafka.items()}
+        self._enter("comparing")
+        self.facts = Facts(
+            self.cast, self.written, fleet, self.pseudonyms, logs, released, self.database, self.observed.withdrawn
+        )
+        return [*self._own_checks(fleet), *await asyncio.to_thread(judge_all, self.facts)]
+
+    def _own_checks(self, fleet: Fleet) -> list[Check]:
+        counts, closing = fleet.snapshot(), self.closing
+        late = [str(one.fault) for one in self.happened if not one.recovered]
+        told = "not read"
+        if closing is not None:
+            told = f"difference {closing.difference}, {closing.in_flight} in flight, {sum(closing.lag.values())} records behind"
+            told += f", {len(closing.holes)} holes"
+        behind = ", ".join(f"{reader} {records} records behind" for reader, records in self.behind.items() if records)
+        return [
+            Check(
+                "every message of every device got its receipt",
+                self.observed.drained and counts.receipted > 0,
+                f"{counts.receipted} receipted, {counts.outstanding} outstanding, {counts.resent} sent again",
+            ),
+            Check("everything went on after each fault", not late, "; ".join(late[:5]) or f"{len(self.happened)} faults"),
+            Check(
+                "the ledger closes",
+                closing is not None and closing.closed and not behind,
+                told + (f"; {behind}" if behind else ""),
+            ),
+        ]
+
+    async def _plant(self) -> None:
+        if self.options.plant is Plant.DOUBLED_ROW:
+            owner = operator.settings(DatabaseSettings, self.platform.stack.settings("owner"))
+            self.observed.planted = await asyncio.to_thread(plants.double_row, owner)
+        elif self.options.plant is Plant.UNCONSENTED_RECORD:
+            stranger = next(one for one in self.cast.devices if one.subject == "chaos-1" and one.model == "agora-thermometer")
+            reading = self.written.observations(stranger.key, stranger.subject, 1, clock.now())[0]
+            consent = next(one for (_, app), one in self.cast.consents.items() if app == "chaos-breath")
+            names = self.pseudonyms[consent.app]
+            self.observed.planted = await plants.release_without_consent(self.kafka, consent, names, reading)

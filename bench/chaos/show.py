@@ -1,0 +1,114 @@
+"""Shows a run: live in a terminal, line by line elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+
+from bench.chaos.faults import Happened
+from bench.chaos.run import Run
+from bench.chaos.verdict import Check
+
+PLAIN_EVERY_SECONDS = 10.0
+FAULTS_SHOWN = 12
+
+
+class Screen:
+    """Shows how far a run is."""
+
+    def __init__(self, console: Console) -> None:
+        """Prepare it; a console that is no terminal gets a line now and then."""
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._said = 0
+        self._phase = ""
+        self._spoken_at = 0.0
+
+    def __enter__(self) -> Screen:
+        """Begin to show."""
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Leave the last picture standing."""
+        if self._live is not None:
+            self._live.stop()
+
+    def look(self, run: Run) -> None:
+        """Show how far it is."""
+        if self._live is not None:
+            self._live.update(picture(run), refresh=True)
+            return
+        if run.observed.phase != self._phase:
+            self._phase = run.observed.phase
+            self._print(f"{run.observed.elapsed:6.1f} s  {self._phase}")
+        said = list(run.observed.said)
+        for line in said[self._said :]:
+            self._print(line)
+        self._said = len(said)
+        if run.fleet is not None and run.observed.elapsed - self._spoken_at >= PLAIN_EVERY_SECONDS:
+            self._spoken_at = run.observed.elapsed
+            self._print(f"{run.observed.elapsed:6.1f} s  {counts(run)}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def counts(run: Run) -> str:
+    """Say in a line what devices and faults did so far."""
+    if run.fleet is None:
+        return "nothing sent yet"
+    sent = run.fleet.snapshot()
+    over = sum(one.recovered for one in run.happened)
+    return (
+        f"{sent.made + sent.garbage} sent, {sent.receipted} receipted, {sent.outstanding} without receipt; "
+        f"{len(run.happened)} of {len(run.plan)} faults, {over} of them over"
+    )
+
+
+def picture(run: Run) -> RenderableType:
+    """Draw everything."""
+    table = Table(box=SIMPLE_HEAD, expand=True, title_justify="left", title="newest faults; seconds from the end of each")
+    for heading in ("at", "fault", "part back", "stored", "released", "gateway answers"):
+        table.add_column(heading, justify="left" if heading == "fault" else "right")
+    for one in run.happened[-FAULTS_SHOWN:]:
+        table.add_row(f"{one.began:.1f} s", str(one.fault), *(_seconds(value) for value in _ends(one)))
+    title = f"chaos, seed {run.options.seed}: {run.observed.phase}"
+    return Group(Panel(f"{run.observed.elapsed:.0f} of {run.options.seconds:.0f} s; {counts(run)}", title=title), table)
+
+
+def _ends(one: Happened) -> tuple[float | None, ...]:
+    return one.back, one.stored, one.released, one.answered
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} s"
+
+
+def verdict(console: Console, checks: Sequence[Check], recovery: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the checks, and how soon everything went on.
+
+    Args:
+        console: where.
+        checks: of the run.
+        recovery: from ``report.recovery``.
+    """
+    table = Table(box=SIMPLE_HEAD, title="seconds from a fault's end until all goes on, median and longest", title_justify="left")
+    for heading in ("fault", "times", "stored", "released", "gateway answers"):
+        table.add_column(heading, justify="left" if heading == "fault" else "right")
+    for name, found in recovery.items():
+        ends = (found.get(end) for end in ("stored", "released", "answered"))
+        shown = ("–" if one is None else f"{one['median']:.1f}  {one['longest']:.1f}" for one in ends)
+        table.add_row(name, str(found["faults"]), *shown)
+    if recovery:
+        console.print(table)
+    for check in checks:
+        mark = "[green]holds[/]" if check.passed else "[bold red]FAILS[/]"
+        console.print(f"{mark}  {check.name} ({check.detail})", soft_wrap=True, highlight=False)
