@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import secrets
@@ -90,7 +89,6 @@ def _run(instance: Instance, options: Options, path: Path | None) -> bool:
         run = Run(instance, options, screen.look)
         for fault in run.plan:
             console.print(f"{fault.at:7.1f} s  {fault}", soft_wrap=True)
-        gc.disable()  # collecting Kafka's administrator beside the thread that uses one can hang; the run is short and ends
         checks = asyncio.run(run.run())
     found = report.report(run, checks)
     show.verdict(console, checks, found["recovery_seconds"])

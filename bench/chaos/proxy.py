@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import struct
 from dataclasses import dataclass, field
 
 CHUNK_BYTES = 64 * 1024
+NO_LINGER = struct.pack("ii", 1, 0)
 SCRAM_USER = re.compile(rb"n,,n=([^,]+),r=")
 
 
@@ -23,7 +26,15 @@ class _Pair:
 
     def abort(self) -> None:
         for writer in self.writers:
-            writer.transport.abort()
+            _reset(writer)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection as a broken network does, not as somebody who has said all."""
+    connection = writer.get_extra_info("socket")
+    if connection is not None and connection.fileno() >= 0:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+    writer.transport.abort()
 
 
 @dataclass
@@ -52,10 +63,13 @@ class Proxy:
 
     async def stop(self) -> None:
         """End all connections."""
-        if self._server is not None:
-            self._server.close()
         for pair in list(self._pairs):
             pair.abort()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+        while self._pairs:  # noqa: ASYNC110 - the tasks of the connections end by themselves
+            await asyncio.sleep(0)
 
     def link_of(self, client: str) -> str:
         """Name the link between a client and the server."""
@@ -80,12 +94,12 @@ class Proxy:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = self.link_of(self.client) if self.client else ""
         if link in self._cut:
-            writer.transport.abort()
+            _reset(writer)
             return
         try:
             there, onto = await asyncio.open_connection("127.0.0.1", self.target, limit=CHUNK_BYTES)
         except OSError:
-            writer.transport.abort()
+            _reset(writer)
             return
         pair = _Pair((writer, onto), link)
         self._pairs.add(pair)
@@ -93,7 +107,8 @@ class Proxy:
             await asyncio.gather(self._pass_on(pair, reader, onto), self._pass_on(pair, there, writer))
         finally:
             self._pairs.discard(pair)
-            pair.abort()
+            for one in pair.writers:
+                one.close()
 
     async def _pass_on(self, pair: _Pair, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -28,8 +27,6 @@ from confluent_kafka.admin import (
 from contracts.topics import FLAG_STATE, TOPICS, Principal, Topic
 
 TIMEOUT_SECONDS = 60
-WAKE_SECONDS = 3
-WAKE_TRIES = 10
 SCRAM_ITERATIONS = 8192
 APP_TOPICS_PREFIX = "agora.app."
 REGISTRY_TOPICS_PREFIX = "agora.registry."
@@ -55,19 +52,6 @@ def provision(client: AdminClient, passwords: Mapping[str, str]) -> None:
     # The operator is who we are here: made when the storage was formatted, or given with a Kafka that existed before.
     make_users(client, {name: passwords[name] for name in Principal if name is not Principal.OPERATOR})
     make_rights(client)
-    _wake_coordinator(client)
-
-
-def _wake_coordinator(client: AdminClient) -> None:
-    """Have the broker make its topic of consumer offsets now, rather than when the first consumers wait for it.
-
-    Asked again and again: the client can go on waiting for a first question that came before the topic was there.
-    """
-    for _ in range(WAKE_TRIES):
-        with contextlib.suppress(KafkaException, TimeoutError):
-            asked = client.describe_consumer_groups([f"{GROUP_PREFIX}{Principal.STORE.value}"], request_timeout=WAKE_SECONDS)
-            _settle(asked)
-            return
 
 
 def settings_of(topic: Topic) -> dict[str, str]:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from confluent_kafka.admin import AdminClient
 
+from contracts.topics import VITALS, Principal
 from deploy.local import database, kafka, kafka_access, postgres
 from deploy.local.credentials import Credentials
+from runtime import kafka as clients
+from runtime.settings import KafkaSettings
+
+WAKE_SECONDS = 30.0
 
 
 def provision_database(owner: Mapping[str, str], secrets: Credentials) -> dict[str, str]:
@@ -36,3 +45,25 @@ def provision_kafka(operator: Mapping[str, str], secrets: Credentials) -> None:
         secrets: the users' passwords.
     """
     kafka_access.provision(AdminClient(kafka.client(operator)), secrets.kafka)
+    with ThreadPoolExecutor(max_workers=1) as aside:  # whoever calls may have an event loop of its own
+        aside.submit(asyncio.run, _wake_coordinator(operator)).result()
+
+
+async def _wake_coordinator(operator: Mapping[str, str]) -> None:
+    """Have the broker make its topic of consumer offsets now, rather than when the first consumers wait for it.
+
+    Not by the administrator's client: its first question, when it comes before that topic is there, is never answered, and a
+    client with an unanswered question never ends. Where the garbage collector meets it, the whole process stands still.
+    """
+    settings = KafkaSettings.model_validate(
+        {name: operator[f"AGORA_KAFKA_{name.upper()}"] for name in ("bootstrap", "username", "password", "security", "ca_file")}
+    )
+    asker = clients.consumer(settings, f"{kafka_access.GROUP_PREFIX}{Principal.STORE.value}")
+    try:
+        async with asyncio.timeout(WAKE_SECONDS):
+            await asker.start()
+            await asker.committed(TopicPartition(VITALS.name, 0))
+    except (TimeoutError, KafkaError):
+        pass  # the consumers themselves will wait, then
+    finally:
+        await asker.stop()

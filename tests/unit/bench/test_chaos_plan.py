@@ -1,0 +1,38 @@
+import pytest
+
+from bench.chaos.plan import LINKS, PARTS, PROCESSES, Kind, least_seconds, plan
+from contracts.errors import Misconfigured
+
+
+def test_the_same_arguments_give_the_same_plan_and_another_seed_another() -> None:
+    assert plan(7, 50, 300.0) == plan(7, 50, 300.0)
+    assert plan(7, 50, 300.0) != plan(8, 50, 300.0)
+
+
+def test_each_part_is_hit_and_nothing_begins_before_or_after_its_time() -> None:
+    found = plan(1, 24, least_seconds(24))
+    known = {name for names in PROCESSES.values() for name in names}
+    parts = {fault.target.removesuffix("-2") if fault.target in known else "links" for fault in found}
+    assert parts == set(PARTS)
+    assert [fault.at for fault in found] == sorted(fault.at for fault in found)
+    assert all(4.0 <= fault.at <= 0.9 * least_seconds(24) for fault in found)
+
+
+def test_links_are_cut_or_slowed_and_processes_killed_frozen_or_restarted() -> None:
+    for fault in plan(3, 200, 1500.0):
+        assert (fault.target in LINKS) == (fault.kind in (Kind.CUT, Kind.SLOW))
+        assert (fault.seconds > 0) == (fault.kind in (Kind.FREEZE, Kind.CUT, Kind.SLOW))
+        if fault.kind is Kind.FREEZE:
+            assert 2.0 <= fault.seconds <= 15.0
+
+
+def test_only_the_chosen_parts_and_the_links_that_end_at_them_are_disturbed() -> None:
+    targets = {fault.target for fault in plan(5, 100, 700.0, ("store", "kafka"))}
+    assert {"store", "store-2", "kafka"} <= targets
+    assert {"store-postgres", "bridge-kafka"} <= targets
+    assert not targets & {"bridge", "mosquitto", "router-postgres", "devices-mosquitto"}
+
+
+def test_a_part_that_does_not_exist_is_named() -> None:
+    with pytest.raises(Misconfigured, match="zookeeper"):
+        plan(1, 1, 10.0, ("zookeeper",))
