@@ -3,9 +3,9 @@
 The rules of ``streams/rules`` are run over what the devices sent, in the order in which it stands in the raw topic, each message
 at its first occurrence. That order, and not the order of measuring, is the input: a broker that dies after its PUBACK makes a
 device send again, and what it sends again rightly comes behind what it measured later. A second pass through the real stack
-would be the stronger reference, but takes as long as the run, and would have to forge the order of arrival; what it would add, the
-shell around the rules, is what is under test. Readings are made from what the devices kept, not by the normaliser, so that a value
-that was changed or lost on the way shows here, too. A vital of a subject comes from one device, so other devices do not matter.
+would be the stronger reference, but takes as long as the run, and would have to forge the order of arrival; what it would
+add, the shell around the rules, is what is under test. Readings are made from what the devices kept, not by the normaliser, so
+that a value that was changed or lost on the way shows here, too. A vital of a subject comes from one device.
 """
 
 from __future__ import annotations

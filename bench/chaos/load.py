@@ -18,6 +18,8 @@ from simulators.messages import DueMessage, PanelReading, Reading, reading
 from simulators.misbehaviour import Misbehaviour
 
 ORG = "chaos-clinic"
+STRANGER = "chaos-1"
+"""A patient who shares with nobody."""
 APPS: Mapping[str, tuple[str, ...]] = {
     "chaos-heart": ("8867-4", "8480-6", "8462-4", "8478-0"),
     "chaos-breath": ("59408-5", "8310-5"),
@@ -74,7 +76,7 @@ def people(count: int) -> tuple[Person, ...]:
         count: at least 4.
 
     Returns:
-        The first withdraws from one app on the way, the second and each fifth after share with nobody, the others with one or both.
+        The first withdraws from one app on the way; the second, and each fifth from there, shares with nobody; the others share.
     """
     heart, breath = APPS
     shares = ((heart, breath), (heart,), (breath,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from enum import StrEnum
 
 import psycopg
@@ -38,10 +39,11 @@ class Plant(StrEnum):
     """A reading of somebody who shares with nobody is put on an app's topic, with operator's rights."""
 
 
-SETTINGS = {
-    Plant.SKIPPED_FRAME: {name: {"AGORA_KEEPER_HOLE_SECONDS": "3600"} for name in ("keeper", "keeper-2")},
-}
-"""Settings a plant needs from the start: keepers that leave holes alone, which else are mended within seconds."""
+def settings_for(planted: Collection[Plant]) -> dict[str, dict[str, str]]:
+    """Give the settings that plants need from the start: keepers that leave holes alone, which else are mended in seconds."""
+    if Plant.SKIPPED_FRAME not in planted:
+        return {}
+    return {name: {"AGORA_KEEPER_HOLE_SECONDS": "3600"} for name in ("keeper", "keeper-2")}
 
 
 async def skip_frame(platform: Platform, operator: KafkaSettings) -> str:
@@ -65,7 +67,7 @@ async def skip_frame(platform: Platform, operator: KafkaSettings) -> str:
     await asyncio.to_thread(lambda: admin.alter_consumer_group_offsets([target])[STREAMS_GROUP].result(30))
     for name in ("streams", "streams-2"):
         await platform.start_process(name)
-    return f"{place.topic}/{place.partition}/{skipped}"
+    return f"the raw record {place.topic}/{place.partition}/{skipped} was skipped"
 
 
 async def _waiting_record(operator: KafkaSettings) -> tuple[TopicPartition, int]:
@@ -103,7 +105,7 @@ def double_row(owner: DatabaseSettings) -> str:
             " FROM observations LIMIT 1 RETURNING device_key, sequence"
         ).fetchone()
     assert row is not None, "nothing is stored that could be doubled"
-    return f"device {row[0]}, message {row[1]}"
+    return f"a row of message {row[1]} of the device with key {row[0]} was doubled"
 
 
 async def release_without_consent(
@@ -118,7 +120,7 @@ async def release_without_consent(
         reading: of somebody without a consent.
 
     Returns:
-        The record's id.
+        Which, in words.
     """
     made = resource([reading], pseudonyms)
     event = cloud_events.observation(made, consent)
@@ -128,4 +130,4 @@ async def release_without_consent(
         await producer.send_and_wait(app_topic(consent.app).name, event.value, key=event.key, headers=event.headers, partition=0)
     finally:
         await producer.stop()
-    return str(made["id"])
+    return f"the record {made['id']} was released without consent to {consent.app}"

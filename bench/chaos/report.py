@@ -10,8 +10,9 @@ from statistics import median
 from typing import Any
 
 from bench.chaos.faults import Happened
+from bench.chaos.options import Options
 from bench.chaos.plan import Fault
-from bench.chaos.run import Options, Run
+from bench.chaos.run import Run
 from bench.chaos.verdict import Check
 from runtime.version import VERSION
 
@@ -24,8 +25,8 @@ def command(options: Options) -> str:
     parts += ["--rate", f"{options.rate:g}"]
     if options.only:
         parts += ["--only", ",".join(options.only)]
-    if options.plant:
-        parts += ["--plant", options.plant.value]
+    if options.plants:
+        parts += ["--plant", ",".join(options.plants)]
     return shlex.join(parts)
 
 
@@ -47,7 +48,7 @@ def report(run: Run, checks: Sequence[Check]) -> dict[str, Any]:
         "planted": run.observed.planted,
         "agora": VERSION,
         "servers": dict(run.versions),
-        "options": {**asdict(run.options), "plant": run.options.plant},
+        "options": asdict(run.options),
         "seconds": round(run.observed.elapsed, 1),
         "counts": facts.counts,
         "wrong": {"counts": dict(facts.findings.counts), "examples": facts.findings.examples},

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 import psycopg
 from pydantic import SecretStr
 
 from bench.chaos import cast, evidence, load, plants
 from bench.chaos.faults import Faults, Happened
+from bench.chaos.options import Observed, Options
 from bench.chaos.plan import Fault, plan
 from bench.chaos.plants import Plant
 from bench.chaos.platform import Platform
@@ -34,6 +33,8 @@ from simulators.fleet import Fleet
 LOOK_SECONDS = 0.5
 RECEIPT_SECONDS = 180.0
 DRAIN_SECONDS = 180.0
+PLANTED_DRAIN_SECONDS = 15.0
+"""Where something is missing on purpose, the ledger would be waited for in vain."""
 KNOWN_SECONDS = 30.0
 WITHDRAWAL = 0.5
 """Part of the run after which a consent is withdrawn."""
@@ -41,55 +42,6 @@ START_SECONDS = 1.0
 RESEND_SECONDS = 3.0
 LEGACY_EVERY = 5
 """Each fifth device speaks MQTT 3.1.1."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command was asked for.
-
-    Attributes:
-        kills: faults.
-        seconds: length of the load.
-        seed: of plan and values.
-        only: parts to disturb; all where empty.
-        rate: messages a second of all devices together, above 0.
-        people: patients, three devices each.
-        plant: what to do wrong on purpose, or None.
-    """
-
-    kills: int
-    seconds: float
-    seed: int
-    only: tuple[str, ...] = ()
-    rate: float = 200.0
-    people: int = 12
-    plant: Plant | None = None
-
-
-@dataclass
-class Observed:
-    """What the display shows and the report holds.
-
-    Attributes:
-        phase: what is being done.
-        begun: ``time.monotonic`` at the start of the load.
-        said: what happened, newest last.
-        planted: what was done wrong on purpose.
-        withdrawn: by subject, when the withdrawal of its consent was committed, microseconds.
-        drained: whether every message got its receipt.
-    """
-
-    phase: str = ""
-    begun: float = field(default_factory=time.monotonic)
-    said: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
-    planted: str = ""
-    withdrawn: dict[str, int] = field(default_factory=dict)
-    drained: bool = False
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start of the load."""
-        return time.monotonic() - self.begun
 
 
 class Run:
@@ -131,7 +83,7 @@ class Run:
         """
         showing = asyncio.create_task(self._show())
         try:
-            await self.platform.start(plants.SETTINGS.get(self.options.plant, {}) if self.options.plant else {})
+            await self.platform.start(plants.settings_for(self.options.plants))
             return await self._with_platform()
         finally:
             self._enter("stopping the platform")
@@ -194,7 +146,9 @@ class Run:
             ).fetchall()
 
         def known(told: str | None) -> bool:
-            found = dict(line.rsplit(" ", 1) for line in (told or "").splitlines() if line.startswith("agora_sharing_known_version"))
+            found = dict(
+                line.rsplit(" ", 1) for line in (told or "").splitlines() if line.startswith("agora_sharing_known_version")
+            )
             return all(float(found.get(f'agora_sharing_known_version{{topic="{topic}"}}', 0)) >= wanted for topic, wanted in rows)
 
         async with asyncio.timeout(KNOWN_SECONDS):
@@ -242,16 +196,15 @@ class Run:
                 self.watch.happened.append(happened)
                 group.create_task(faults.do(happened))
             await asyncio.sleep(max(0.0, self.options.seconds - self.observed.elapsed))
-        if self.options.plant is Plant.SKIPPED_FRAME:
-            self.observed.planted = await plants.skip_frame(self.platform, self.kafka)
-            self.tell(f"planted: {self.observed.planted} is skipped")
+        if Plant.SKIPPED_FRAME in self.options.plants:
+            self.observed.planted.append(await plants.skip_frame(self.platform, self.kafka))
         await self._wait_recovered()
 
     async def _wait_recovered(self) -> None:
         """Go on publishing until the last fault is over: only what is published afterwards shows it."""
         self._enter("waiting for the last faults to be over")
         deadline = time.monotonic() + DRAIN_SECONDS
-        while time.monotonic() < deadline and not all(one.recovered for one in self.happened):
+        while time.monotonic() < deadline and not all(one.recovered for one in self.happened):  # noqa: ASYNC110 - others note it
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _withdraw(self) -> None:
@@ -259,7 +212,7 @@ class Run:
         for person in self.cast.people:
             if person.withdraws_from:
                 consent = self.cast.consents[person.subject, person.withdraws_from].consent
-                while not await asyncio.to_thread(self._try_to_withdraw, consent):
+                while not await asyncio.to_thread(self._try_to_withdraw, consent):  # noqa: ASYNC110 - waits for a server
                     await asyncio.sleep(LOOK_SECONDS)
                 self.observed.withdrawn[person.subject] = clock.now()
                 self.tell(f"{person.subject} withdrew the consent to {person.withdraws_from}")
@@ -276,7 +229,8 @@ class Run:
         self._enter("devices stop; waiting for their receipts")
         self.observed.drained = await fleet.stop(RECEIPT_SECONDS)
         self._enter("waiting until everything is read and stored")
-        self.closing, self.behind = await evidence.drain(self.database, self.kafka, DRAIN_SECONDS)
+        seconds = PLANTED_DRAIN_SECONDS if self.options.plants else DRAIN_SECONDS
+        self.closing, self.behind = await evidence.drain(self.database, self.kafka, seconds)
 
     async def _collect(self, fleet: Fleet) -> list[Check]:
         await self._plant()
@@ -291,7 +245,7 @@ class Run:
 
     def _own_checks(self, fleet: Fleet) -> list[Check]:
         counts, closing = fleet.snapshot(), self.closing
-        late = [str(one.fault) for one in self.happened if not one.recovered]
+        late = [f"{one.fault.number}: {one.fault}" for one in self.happened if not one.recovered]
         told = "not read"
         if closing is not None:
             told = f"difference {closing.difference}, {closing.in_flight} in flight, {sum(closing.lag.values())} records behind"
@@ -312,12 +266,12 @@ class Run:
         ]
 
     async def _plant(self) -> None:
-        if self.options.plant is Plant.DOUBLED_ROW:
+        if Plant.DOUBLED_ROW in self.options.plants:
             owner = operator.settings(DatabaseSettings, self.platform.stack.settings("owner"))
-            self.observed.planted = await asyncio.to_thread(plants.double_row, owner)
-        elif self.options.plant is Plant.UNCONSENTED_RECORD:
-            stranger = next(one for one in self.cast.devices if one.subject == "chaos-1" and one.model == "agora-thermometer")
+            self.observed.planted.append(await asyncio.to_thread(plants.double_row, owner))
+        if Plant.UNCONSENTED_RECORD in self.options.plants:
+            stranger = next(one for one in self.cast.devices if one.subject == load.STRANGER and one.model == "agora-thermometer")
             reading = self.written.observations(stranger.key, stranger.subject, 1, clock.now())[0]
-            consent = next(one for (_, app), one in self.cast.consents.items() if app == "chaos-breath")
+            consent = next(one for (_, app), one in self.cast.consents.items() if "8310-5" in one.vitals)
             names = self.pseudonyms[consent.app]
-            self.observed.planted = await plants.release_without_consent(self.kafka, consent, names, reading)
+            self.observed.planted.append(await plants.release_without_consent(self.kafka, consent, names, reading))

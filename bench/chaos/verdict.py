@@ -87,21 +87,23 @@ def judge_all(facts: Facts) -> list[Check]:
     for app in facts.cast.access:
         facts.apps[app] = _app(facts, app)
     missing, strange = _alerts(facts, raised)
-    found = facts.findings
+    found, counts = facts.findings, facts.counts
     stored = ("lost", "doubled", "changed", "invented")
     shared = ("without consent", "withheld", "changed on the way to an app")
     distinct = ", ".join(f"{app} {one.distinct} ids in {one.records} records" for app, one in facts.apps.items())
     return [
-        _check("what was receipted is stored once and unchanged, or in quarantine", found, stored, f"{facts.counts['compared']} messages"),
+        _check(
+            "what was receipted is stored once and unchanged, or in quarantine", found, stored, f"{counts['compared']} messages"
+        ),
         _check("each app's topic holds what consent allows, and nothing else", found, shared, distinct),
-        _check("the order of each device is kept at each stage", found, ("overtaken",), f"{facts.counts['receipted']} messages"),
+        _check("the order of each device is kept at each stage", found, ("overtaken",), f"{counts['receipted']} messages"),
         Check(
             "alerts are those of an undisturbed run",
             bool(raised) and not missing and not strange and not facts.logs.contradictions,
             f"{len(raised)} raised, {len(missing)} missing, {len(strange)} that no undisturbed run raises,"
             f" {len(facts.logs.contradictions)} told in two ways" + _shown([*missing, *strange, *facts.logs.contradictions]),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _check(name: str, found: Findings, kinds: tuple[str, ...], scope: str) -> Check:
