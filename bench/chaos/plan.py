@@ -49,7 +49,7 @@ class Fault:
 
 
 PROCESSES: Mapping[str, tuple[str, ...]] = {
-    "bridge": ("bridge",),
+    "bridge": ("bridge", "bridge-2"),
     "streams": ("streams", "streams-2"),
     "store": ("store", "store-2"),
     "router": ("router", "router-2"),
@@ -59,7 +59,7 @@ PROCESSES: Mapping[str, tuple[str, ...]] = {
     "kafka": ("kafka",),
     "postgres": ("postgres",),
 }
-"""By part, the processes that make it up. One bridge, by design: it owns the broker's session."""
+"""By part, the processes that make it up. The second bridge stands by, since one has the broker's session."""
 LINKS = (
     "devices-mosquitto",
     "bridge-mosquitto",

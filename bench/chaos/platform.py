@@ -26,7 +26,7 @@ T = TypeVar("T")
 Tell = Callable[[str], None]
 TEND_SECONDS = 0.1
 START_SECONDS = 60.0
-SECOND_METRICS = {"streams-2": 71, "store-2": 72, "router-2": 73, "keeper-2": 74}
+SECOND_METRICS = {"streams-2": 71, "store-2": 72, "router-2": 73, "keeper-2": 74, "bridge-2": 75}
 DATABASE_PROXIES = {"store": 61, "router": 62, "keeper": 63, "gateway": 64}
 DEVICES_PROXY, BRIDGE_PROXY, KAFKA_PROXY = 65, 66, 67
 """Ports, counted from the instance's base."""
@@ -119,6 +119,8 @@ class Platform:
             settings["AGORA_METRICS_PORT"] = str(base + SECOND_METRICS[name])
         if name == "streams-2":
             settings["AGORA_STREAMS_DATA_FOLDER"] = str(self.instance.data / "streams-2")
+        if name == "bridge-2":
+            settings["AGORA_INGEST_STANDBY"] = "true"
         settings |= self._further.get(name, {})
         self.stack.start_process(kind, settings, alias=name if name != kind else None)
 

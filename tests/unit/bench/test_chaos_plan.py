@@ -30,7 +30,7 @@ def test_only_the_chosen_parts_and_the_links_that_end_at_them_are_disturbed() ->
     targets = {fault.target for fault in plan(5, 100, 700.0, ("store", "kafka"))}
     assert {"store", "store-2", "kafka"} <= targets
     assert {"store-postgres", "bridge-kafka"} <= targets
-    assert not targets & {"bridge", "mosquitto", "router-postgres", "devices-mosquitto"}
+    assert not targets & {"bridge", "bridge-2", "mosquitto", "router-postgres", "devices-mosquitto"}
 
 
 def test_a_part_that_does_not_exist_is_named() -> None:
