@@ -172,24 +172,21 @@ def _code(body: dict[str, Any]) -> str:
     return str(body["code"]["coding"][0]["code"])
 
 
-def rows_of(connection: Connection[Any], device: str) -> Iterator[tuple[Value, float]]:
-    """Read one device's rows.
+_ROWS = """
+SELECT v.code, t.name, o.device_time, o.sequence, o.value, s.name
+FROM observations o JOIN vitals v USING (vital_key) JOIN sites t USING (site_key) JOIN subjects s USING (subject_key)
+WHERE o.device_key = (SELECT device_key FROM devices WHERE org || '/' || name = %s)"""
+
+
+def rows_of(connection: Connection[Any], device: str) -> Iterator[tuple[Value, float, str]]:
+    """Read one device's rows, each with whose it is.
 
     Args:
         connection: as a role that reads readings.
         device: its key.
     """
-    rows = connection.execute(
-        "SELECT code, site, device_time, sequence, value FROM readings WHERE device = %s", [device], prepare=False
-    )
-    for code, site, moment, sequence, value in rows:
-        yield Value(code, site, from_datetime(moment), sequence), value
-
-
-def strangers_rows(connection: Connection[Any], device: str, subject: str) -> int:
-    """Count a device's rows that stand under another subject."""
-    row = connection.execute("SELECT count(*) FROM readings WHERE device = %s AND subject <> %s", [device, subject]).fetchone()
-    return int(row[0]) if row else 0
+    for code, site, moment, sequence, value, subject in connection.execute(_ROWS, [device]):
+        yield Value(code, site, from_datetime(moment), sequence), value, subject
 
 
 def raised(connection: Connection[Any]) -> set[Raised]:

@@ -85,8 +85,8 @@ LINKS_WEIGHT = 3
 
 
 def least_seconds(kills: int) -> float:
-    """Tell how long a run with so many faults should last: some nine a minute, so that one recovers beside the next."""
-    return LEAD_SECONDS + 6.5 * kills + 6.0
+    """Tell how long a run with so many faults should last: some ten a minute, so that one recovers beside the next."""
+    return LEAD_SECONDS + 6.0 * kills + 6.0
 
 
 def plan(seed: int, kills: int, seconds: float, only: Collection[str] = ()) -> tuple[Fault, ...]:

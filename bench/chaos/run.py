@@ -39,7 +39,7 @@ KNOWN_SECONDS = 30.0
 WITHDRAWAL = 0.5
 """Part of the run after which a consent is withdrawn."""
 START_SECONDS = 1.0
-RESEND_SECONDS = 3.0
+RESEND_SECONDS = 6.0
 LEGACY_EVERY = 5
 """Each fifth device speaks MQTT 3.1.1."""
 

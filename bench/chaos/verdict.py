@@ -123,11 +123,12 @@ def _rows(facts: Facts, connection: Connection[Any]) -> None:
         expected, optional = _values(facts.written, device, receipted), _values(facts.written, device, unanswered)
         quarantined = {one[1] for one in letters if isinstance(one, tuple) and one[0] == device}
         rows = list(evidence.rows_of(connection, device))
-        judge.judge_rows(facts.findings, device, expected, optional, rows, quarantined)
+        judge.judge_rows(facts.findings, device, expected, optional, [row[:2] for row in rows], quarantined)
+        for value, _, whose in rows:
+            if whose != subject:
+                facts.findings.add("changed", f"{device} message {value.sequence} stands under another subject")
         garbage = {one for one in facts.receipted[device] if facts.sent[device][one].garbage}
         judge.judge_garbage(facts.findings, device, garbage, {one for one in letters if isinstance(one, str)})
-        for _ in range(evidence.strangers_rows(connection, device, subject)):
-            facts.findings.add("changed", f"{device}: stands under another subject")
         counts["receipted"] += len(receipted)
         counts["garbage"] += len(garbage)
         counts["compared"] += len(receipted) + len(garbage)
