@@ -73,7 +73,9 @@ async def _remember(streams: Streams, desk: FlagDesk, message: Any) -> None:
     """Read the states of a partition that was assigned anew, before its first record is judged."""
     generation = message.generation_id or 0
     if not desk.holds(message.partition, generation):
-        desk.take(message.partition, generation, await load(streams.kafka, message.partition))
+        upto = message.offset if message.topic == VITALS.name else None
+        states = await load(streams.kafka, streams.app.conf.id, message.partition, upto, desk.book)
+        desk.take(message.partition, generation, states)
 
 
 def _judged(judge: Judge, desk: FlagDesk, message: Any) -> Stages:

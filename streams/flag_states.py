@@ -6,32 +6,43 @@ import asyncio
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
+from contracts.observation import decode_vitals
 from contracts.topics import ALERT_COMMANDS, FLAG_STATE, VITALS
 from runtime import kafka
 from runtime.settings import KafkaSettings
 from streams import flag_events as events
+from streams.rules.limits import RuleBook
 from streams.rules.state import FlagState, decode_state
+from streams.rules.thresholds import remind
 
 RETRY_SECONDS = 0.5
+READ_MS = 5_000
+REMIND_MS = 2 * 60_000
+"""How far back vitals are read again: twice as long as a state that did not change may stay unwritten."""
 
 
-async def load(settings: KafkaSettings, partition: int) -> dict[str, FlagState]:
+async def load(settings: KafkaSettings, group: str, partition: int, upto: int | None, book: RuleBook) -> dict[str, FlagState]:
     """Read every subject's state of one partition; a Kafka that does not answer is waited for.
 
     Args:
         settings: where Kafka is, and as whom.
+        group: the workers' consumer group.
         partition: of the states' topic, the same as of the subjects' vitals.
+        upto: offset of the first record of vitals to be judged; None to ask where the group stands.
+        book: the rules in force.
 
     Returns:
-        By subject the state that knows most.
+        By subject the state that knows most, reminded of what was judged since it was written.
     """
     while True:
-        reader = kafka.consumer(settings, None)
+        reader = kafka.consumer(settings, group if upto is None else None)  # only to ask where it stands: it does not join
         try:
             await reader.start()
-            return await _read(reader, TopicPartition(FLAG_STATE.name, partition))
+            found = await _read(reader, TopicPartition(FLAG_STATE.name, partition))
+            await _remind(reader, TopicPartition(VITALS.name, partition), upto, found, book)
+            return found
         except (KafkaError, OSError) as error:
             events.STATES_AWAITED.emit(reason=type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
@@ -50,6 +61,47 @@ async def _read(reader: AIOKafkaConsumer, partition: TopicPartition) -> dict[str
                 take(found, record.key.decode(), record.value)
     events.STATES_LOADED.emit(partition=partition.partition, subjects=len(found))
     return found
+
+
+async def _remind(
+    reader: AIOKafkaConsumer, place: TopicPartition, upto: int | None, found: dict[str, FlagState], book: RuleBook
+) -> None:
+    """Read the last vitals before the first one to be judged once more, for the newest reading of each subject alone."""
+    if upto is None:
+        upto = await reader.committed(place) or 0
+    start = await _since(reader, place, upto)
+    if start >= upto:
+        return
+    reader.assign([place])
+    reader.seek(place, start)
+    while await reader.position(place) < upto:
+        for batch in (await reader.getmany(timeout_ms=200)).values():
+            for record in batch:
+                if record.offset < upto:
+                    _remind_of(record.value, found, book)
+
+
+async def _since(reader: AIOKafkaConsumer, place: TopicPartition, upto: int) -> int:
+    """Find the first record that was written at most ``REMIND_MS`` before the last one below an offset."""
+    beginning = (await reader.beginning_offsets([place]))[place]
+    if upto <= beginning:
+        return upto
+    reader.assign([place])
+    reader.seek(place, upto - 1)
+    batch = (await reader.getmany(place, timeout_ms=READ_MS, max_records=1)).get(place)
+    if not batch:
+        raise KafkaTimeoutError(f"{place.topic} gave nothing at {upto - 1}")
+    since = (await reader.offsets_for_times({place: max(0, batch[0].timestamp - REMIND_MS)}))[place]
+    return upto if since is None else max(beginning, since.offset)
+
+
+def _remind_of(value: bytes, found: dict[str, FlagState], book: RuleBook) -> None:
+    try:
+        observations = decode_vitals(value).observations
+    except msgspec.DecodeError:
+        return  # told when it was judged
+    for observation in observations:
+        remind(found.setdefault(observation.subject, FlagState()), book, (observation,))
 
 
 def take(found: dict[str, FlagState], subject: str, value: bytes | None) -> None:

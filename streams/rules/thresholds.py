@@ -90,6 +90,25 @@ def judge(
     return Judged(made, keep)
 
 
+def remind(state: FlagState, book: RuleBook, observations: Iterable[Observation]) -> None:
+    """Tell a state that was read back of readings that were judged before and changed nothing but the time of the newest.
+
+    Such a change is written once a minute only. Without it an older reading that comes now would be taken for a newer one.
+
+    Args:
+        state: the subject's state; changed in place.
+        book: the rules in force.
+        observations: the subject's, of records that are acknowledged.
+    """
+    for observation in observations:
+        if observation.quality & UNTRUSTED:
+            continue
+        at = _moment(observation)
+        for side in book.sides(observation.subject, observation.vital):
+            held = state.sides.setdefault(side.key, SideState())
+            held.last_at = max(held.last_at, at)
+
+
 def _advance(state: FlagState, source: str, offset: int, made: list[AlertTransition], floor: int) -> None:
     mark = state.watermarks.get(source)
     if mark is None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from contracts.alerts import AlertCommand, AlertTransition, Transition, decode_transition, encode
 from contracts.frames import encode as encode_frame
@@ -156,3 +156,33 @@ async def test_states_whose_topic_was_emptied_are_begun_anew_and_readings_go_on(
     assert [one.transition for one in found] == [Transition.RAISED, Transition.RAISED]
     assert len({one.alert for one in found}) == 2, "an alert from before is not known any more, and never raised twice"
     assert before in found
+
+
+async def acknowledged(stack: Stack, subject: str) -> None:
+    """Wait until the workers' group stands at the end of a subject's vitals."""
+    watcher = kafka.consumer(settings(stack, "operator"), "agora-streams")
+    await watcher.start()
+    place = TopicPartition(VITALS.name, partition_of(subject, PARTITIONS))
+    try:
+        async with asyncio.timeout(60):
+            end = (await watcher.end_offsets([place]))[place]
+            while (await watcher.committed(place) or 0) < end:  # noqa: ASYNC110 - another process's progress
+                await asyncio.sleep(0.1)
+    finally:
+        await watcher.stop()
+
+
+@pytest.mark.timeout(120)
+async def test_after_a_kill_an_older_reading_is_not_taken_for_a_newer_one(worker: Stack) -> None:
+    async with writer(worker) as producer:
+        await publish(producer, reading("resent", 0, 36.8))
+        await publish(producer, reading("resent", 40, 36.8))  # changes nothing but the time of the newest, so it is not written
+        await acknowledged(worker, "resent")
+        worker.kill("streams", signal.SIGKILL)
+        worker.stop_process("streams")
+        worker.start_process("streams")
+        await publish(producer, reading("resent", 20, 39.0))  # sent again late, as after a broker's death
+        await publish(producer, reading("resent", 50, 36.8))
+        await publish(producer, reading("resent", 100, 39.0))
+        (first,) = await transitions(worker, {"resent"}, 1)
+    assert first.onset == START + 100 * SECOND, "an undisturbed worker raises nothing over the older one"

@@ -7,7 +7,7 @@ from contracts.observation import Observation, Quality
 from contracts.registry import RuleRecord
 from streams.rules.limits import RuleBook
 from streams.rules.state import FlagState, decode_state, encode_state
-from streams.rules.thresholds import MAX_GAP, judge, obey
+from streams.rules.thresholds import MAX_GAP, judge, obey, remind
 
 RULE = RuleRecord(
     rule="heart-rate",
@@ -251,6 +251,18 @@ def test_a_state_that_only_grew_older_is_kept_once_a_minute() -> None:
     assert patient.kept
     patient.measure(62, 120)
     assert patient.kept
+
+
+def test_a_state_that_was_not_kept_and_is_reminded_takes_an_older_reading_for_no_newer_one() -> None:
+    patient = Patient(RuleBook([RULE.model_copy(update={"persistence_seconds": 0})]))
+    patient.measure(0, 72)
+    kept = decode_state(encode_state(patient.state))
+    patient.measure(40, 72)
+    assert not patient.kept
+    patient.state = kept  # as after a crash
+    remind(patient.state, patient.book, [reading(0, 72), reading(40, 72), reading(50, 300, int(Quality.IMPLAUSIBLE))])
+    assert patient.measure(20, 150) == []
+    assert patient.measure(45, 150) == [Transition.RAISED]
 
 
 def ahead(second: int, value: float, seconds_ahead: int) -> Observation:
