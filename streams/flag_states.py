@@ -19,6 +19,7 @@ from streams.rules.thresholds import remind
 
 RETRY_SECONDS = 0.5
 READ_MS = 5_000
+FETCH_WAIT_MS = 20
 REMIND_MS = 2 * 60_000
 """How far back vitals are read again: twice as long as a state that did not change may stay unwritten."""
 
@@ -37,7 +38,8 @@ async def load(settings: KafkaSettings, group: str, partition: int, upto: int | 
         By subject the state that knows most, reminded of what was judged since it was written.
     """
     while True:
-        reader = kafka.consumer(settings, group if upto is None else None)  # only to ask where it stands: it does not join
+        # The group is named only to ask where it stands, and not joined; nothing is waited for that is not there yet.
+        reader = kafka.consumer(settings, group if upto is None else None, fetch_max_wait_ms=FETCH_WAIT_MS)
         try:
             await reader.start()
             found = await _read(reader, TopicPartition(FLAG_STATE.name, partition))

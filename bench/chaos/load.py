@@ -5,7 +5,7 @@ What a device is given to send is kept beside it, so that afterwards each stored
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
@@ -168,7 +168,9 @@ def _flat(message: DueMessage) -> Iterator[Reading]:
         yield from item.components if isinstance(item, PanelReading) else (item,)
 
 
-def messages(seed: int, key: str, model: str, start: int, interval: float) -> Iterator[DueMessage]:
+def messages(
+    seed: int, key: str, model: str, start: int, interval: float, stretch: Callable[[], float] = lambda: 1.0
+) -> Iterator[DueMessage]:
     """Let a device measure for ever.
 
     Args:
@@ -177,6 +179,7 @@ def messages(seed: int, key: str, model: str, start: int, interval: float) -> It
         model: of ``MODELS``.
         start: microseconds, before the first message.
         interval: seconds between two messages, above 0.
+        stretch: asked before each message for how many times longer to wait for it.
 
     Returns:
         Messages in the order of ``due``, each at an instant of its own.
@@ -186,7 +189,7 @@ def messages(seed: int, key: str, model: str, start: int, interval: float) -> It
     long = any(code in PERSISTENT for code in codes)
     due, level, until = start, 0, 0
     while True:
-        due += max(1000, round(interval * chance.uniform(0.5, 1.5) * SECOND))
+        due += max(1000, round(interval * stretch() * chance.uniform(0.5, 1.5) * SECOND))
         if due >= until:
             level = chance.choices((0, 1, 2), (5, 3, 2))[0]
             until = due + round(chance.uniform(*(LONG_SECONDS if long else SHORT_SECONDS)) * SECOND)

@@ -40,6 +40,8 @@ WITHDRAWAL = 0.5
 """Part of the run after which a consent is withdrawn."""
 START_SECONDS = 1.0
 RESEND_SECONDS = 6.0
+CALM = 4.0
+"""How much slower devices publish once the load is over."""
 LEGACY_EVERY = 5
 """Each fifth device speaks MQTT 3.1.1."""
 
@@ -67,6 +69,7 @@ class Run:
         self.fleet: Fleet | None = None
         self.versions: Mapping[str, str] = {}
         self._look = look
+        self._stretch = 1.0
 
     def _enter(self, phase: str) -> None:
         self.observed.phase = phase
@@ -160,7 +163,9 @@ class Run:
         start = clock.now() + round(START_SECONDS * SECOND)
         interval = len(self.cast.devices) / self.options.rate
         sources = {
-            one.key: self.written.through(one.key, load.messages(self.options.seed, one.key, one.model, start, interval))
+            one.key: self.written.through(
+                one.key, load.messages(self.options.seed, one.key, one.model, start, interval, lambda: self._stretch)
+            )
             for one in self.cast.devices
         }
         mishaps = {
@@ -201,7 +206,8 @@ class Run:
         await self._wait_recovered()
 
     async def _wait_recovered(self) -> None:
-        """Go on publishing until the last fault is over: only what is published afterwards shows it."""
+        """Go on publishing, a little, until the last fault is over: only what is published afterwards shows it."""
+        self._stretch = CALM
         self._enter("waiting for the last faults to be over")
         deadline = time.monotonic() + DRAIN_SECONDS
         while time.monotonic() < deadline and not all(one.recovered for one in self.happened):  # noqa: ASYNC110 - others note it
