@@ -77,7 +77,7 @@ def picture(run: Run) -> RenderableType:
     """Draw everything."""
     table = Table(box=SIMPLE_HEAD, expand=True, title_justify="left", title="newest faults; seconds from the end of each")
     for heading in ("at", "fault", "part back", "stored", "released", "gateway answers"):
-        table.add_column(heading, justify="left" if heading == "fault" else "right")
+        table.add_column(heading, justify="left" if heading == "fault" else "right", no_wrap=True)
     for one in run.happened[-FAULTS_SHOWN:]:
         table.add_row(f"{one.began:.1f} s", str(one.fault), *(_seconds(value) for value in _ends(one)))
     title = f"chaos, seed {run.options.seed}: {run.observed.phase}"
@@ -102,7 +102,7 @@ def verdict(console: Console, checks: Sequence[Check], recovery: Mapping[str, Ma
     """
     table = Table(box=SIMPLE_HEAD, title="seconds from a fault's end until all goes on, median and longest", title_justify="left")
     for heading in ("fault", "times", "stored", "released", "gateway answers"):
-        table.add_column(heading, justify="left" if heading == "fault" else "right")
+        table.add_column(heading, justify="left" if heading == "fault" else "right", no_wrap=True)
     for name, found in recovery.items():
         ends = (found.get(end) for end in ("stored", "released", "answered"))
         shown = ("–" if one is None else f"{one['median']:.1f}  {one['longest']:.1f}" for one in ends)
