@@ -51,13 +51,16 @@ class Logs:
     contradictions: list[str] = field(default_factory=list)
 
 
-async def drain(database: DatabaseSettings, settings: KafkaSettings, seconds: float) -> tuple[Closing | None, dict[str, int]]:
+async def drain(
+    database: DatabaseSettings, settings: KafkaSettings, seconds: float, close_seconds: float
+) -> tuple[Closing | None, dict[str, int]]:
     """Wait until everything that came is read by everybody and stored.
 
     Args:
         database: as a role that reads the ledger.
         settings: as a user that reads all topics and groups.
-        seconds: how long to wait at most.
+        seconds: how long to wait at most for the readers.
+        close_seconds: how long to wait at most, after that, for the ledger to close.
 
     Returns:
         The last balance, None where it could not be read, and by reader the records it is behind.
@@ -68,7 +71,7 @@ async def drain(database: DatabaseSettings, settings: KafkaSettings, seconds: fl
         try:
             behind = {f"{group} on {topic.name}": await _lag(settings, group, topic) for group, topic in READERS}
             if not any(behind.values()):
-                return await settle(database, settings, max(5.0, deadline - time.monotonic())), behind
+                return await settle(database, settings, close_seconds), behind
         except Unavailable:
             pass
         await asyncio.sleep(LOOK_SECONDS)

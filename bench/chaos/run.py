@@ -33,7 +33,7 @@ from simulators.fleet import Fleet
 LOOK_SECONDS = 0.5
 RECEIPT_SECONDS = 180.0
 DRAIN_SECONDS = 180.0
-PLANTED_DRAIN_SECONDS = 15.0
+PLANTED_CLOSE_SECONDS = 8.0
 """Where something is missing on purpose, the ledger would be waited for in vain."""
 KNOWN_SECONDS = 30.0
 WITHDRAWAL = 0.5
@@ -235,8 +235,8 @@ class Run:
         self._enter("devices stop; waiting for their receipts")
         self.observed.drained = await fleet.stop(RECEIPT_SECONDS)
         self._enter("waiting until everything is read and stored")
-        seconds = PLANTED_DRAIN_SECONDS if self.options.plants else DRAIN_SECONDS
-        self.closing, self.behind = await evidence.drain(self.database, self.kafka, seconds)
+        close_seconds = PLANTED_CLOSE_SECONDS if self.options.plants else DRAIN_SECONDS
+        self.closing, self.behind = await evidence.drain(self.database, self.kafka, DRAIN_SECONDS, close_seconds)
 
     async def _collect(self, fleet: Fleet) -> list[Check]:
         await self._plant()

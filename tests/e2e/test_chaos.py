@@ -51,7 +51,7 @@ def test_a_skipped_frame_a_doubled_row_and_a_record_without_consent_are_found(tm
     assert done.returncode == 1, done.stdout[-6000:] + done.stderr[-3000:]
     assert len(found["planted"]) == 3
     wrong = found["wrong"]["counts"]
-    assert wrong["lost"] > 0, "the skipped frame's messages"
+    assert 0 < wrong["lost"] < 100, "the skipped frame's messages, and no others"
     assert wrong["doubled"] == 1
     assert wrong["without consent"] == 1
     failed = {check["name"] for check in found["checks"] if not check["passed"]}
