@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
 import threading
@@ -15,6 +16,7 @@ from confluent_kafka.admin import AclOperation, AdminClient, NewTopic, ResourceT
 
 from contracts.topics import LEDGER, RAW, TOPICS, VITALS, Principal
 from deploy.local import credentials, kafka, kafka_access, postgres
+from deploy.local.provisioning import provision_kafka
 from deploy.local.stack import Stack
 
 SECONDS = 15
@@ -114,6 +116,15 @@ def test_a_right_too_many_is_taken_away_at_the_next_start(stack: Stack) -> None:
     kafka_access.provision(admin, credentials.load_or_make(stack.instance).kafka)
     whose = kafka_access._exactly(extra)
     assert admin.describe_acls(whose).result(SECONDS) == []
+
+
+def test_the_start_leaves_no_administrator_behind_whose_end_the_garbage_collector_would_wait_for(stack: Stack) -> None:
+    def administrators() -> int:
+        return sum(isinstance(one, AdminClient) for one in gc.get_objects())
+
+    before = administrators()
+    provision_kafka(stack.settings("operator"), credentials.load_or_make(stack.instance))
+    assert administrators() <= before
 
 
 def test_each_role_gets_into_the_database_with_its_own_password_only(stack: Stack) -> None:
