@@ -15,6 +15,8 @@ from contracts.errors import Code, Rejected
 DECIMALS = 6
 """Converted values are rounded to this many decimals, far below any resolution, so that a resend is equal bit for bit."""
 
+LONGEST_JUDGED = 16
+"""Characters; no vital is sent in a longer unit, and to parse one takes milliseconds that a flood of them would add up."""
 HINTS = {
     "F": "[degF]",
     "°F": "[degF]",
@@ -56,14 +58,21 @@ def _registry() -> Any:
     return PintUcumRegistry()
 
 
+@cache
+def ucum_parser() -> Any:
+    """Give the parser of UCUM; to read its grammar takes 25 ms, which no message must pay for."""
+    from ucumvert import get_ucum_parser
+
+    return get_ucum_parser()
+
+
 @lru_cache(maxsize=1024)
 def is_ucum(unit: str) -> bool:
     """Tell whether a text is a UCUM unit (case-sensitive form)."""
     from lark.exceptions import LarkError
-    from ucumvert import get_ucum_parser
 
     try:
-        get_ucum_parser().parse(unit)
+        ucum_parser().parse(unit)
     except LarkError:
         return False
     return True
@@ -115,6 +124,8 @@ def conversion_for(vital: Vital, unit: str, field: str = "") -> Conversion:
     hint = HINTS.get(unit)
     meant = f": did you mean {hint}?" if hint in vital.units else f"; {vital.display} is sent in {allowed}"
     shown = "".join(one if one.isprintable() else "?" for one in unit[:32])  # it is shown on people's terminals
+    if len(unit) > LONGEST_JUDGED:
+        raise Rejected(Code.UNIT_UNKNOWN, f"unit '{shown}' is longer than any this platform knows{meant}", field)
     if is_ucum(unit):
         raise Rejected(Code.UNIT_NOT_ALLOWED, f"unit '{shown}' is not one {vital.display} may be sent in{meant}", field)
     raise Rejected(Code.UNIT_UNKNOWN, f"unit '{shown}' is not UCUM{meant}", field)

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.decoding import decoded
+
 
 class Transition(StrEnum):
     """What happened to an alert."""
@@ -123,7 +125,7 @@ def decode_transition(value: bytes) -> AlertTransition:
     Raises:
         msgspec.DecodeError: when the bytes are not one.
     """
-    return _transition_decoder.decode(value)
+    return decoded(_transition_decoder, value)
 
 
 def decode_command(value: bytes) -> AlertCommand:
@@ -132,4 +134,4 @@ def decode_command(value: bytes) -> AlertCommand:
     Raises:
         msgspec.DecodeError: when the bytes are not one.
     """
-    return _command_decoder.decode(value)
+    return decoded(_command_decoder, value)

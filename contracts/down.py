@@ -6,6 +6,8 @@ from base64 import urlsafe_b64encode
 
 import msgspec
 
+from contracts.decoding import decoded
+
 
 class Receipt(msgspec.Struct, frozen=True):
     """Word that one message is durable in Kafka.
@@ -86,7 +88,7 @@ def decode_record(value: bytes) -> DownRecord:
     Raises:
         msgspec.DecodeError: when the bytes are not one.
     """
-    return _record_decoder.decode(value)
+    return decoded(_record_decoder, value)
 
 
 def decode_receipts(payload: bytes) -> Receipts:
@@ -95,7 +97,7 @@ def decode_receipts(payload: bytes) -> Receipts:
     Raises:
         msgspec.DecodeError: when the bytes are not receipts.
     """
-    return _receipts_decoder.decode(payload)
+    return decoded(_receipts_decoder, payload)
 
 
 def decode_error(payload: bytes) -> DeviceError:
@@ -104,7 +106,7 @@ def decode_error(payload: bytes) -> DeviceError:
     Raises:
         msgspec.DecodeError: when the bytes are not an error.
     """
-    return _error_decoder.decode(payload)
+    return decoded(_error_decoder, payload)
 
 
 def correlation_text(correlation: bytes) -> str:

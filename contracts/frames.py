@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from contracts.decoding import decoded
+
 VERSION = "1"
 MAX_FRAME_BYTES = 512 * 1024
 HEADER_COUNT = "agora-count"
@@ -19,6 +21,8 @@ HEADER_SOURCE = "agora-source"
 HEADER_OWNED = "agora-owned"
 """On a vitals record: for how many messages it accounts (``Observation.owner``), so that the ledger closes without decoding."""
 
+COUNT_DIGITS = 9
+"""A longer number is no count: it would not fit where the ledger keeps it."""
 Headers = list[tuple[str, bytes]]
 
 
@@ -84,7 +88,7 @@ def decode_raw(value: bytes) -> RawFrame:
     Raises:
         msgspec.DecodeError: when the bytes are not a raw frame (also its subclass ``ValidationError``).
     """
-    return _raw_decoder.decode(value)
+    return decoded(_raw_decoder, value)
 
 
 def headers(count: int, source: Coordinates | None = None, owned: int | None = None) -> Headers:
@@ -129,7 +133,10 @@ def count_of(found: Sequence[tuple[str, bytes]] | None) -> int:
         found: the record's headers.
 
     Returns:
-        The count; 1 for a record without the header, which is then one message.
+        The count; 1 for a record whose header is missing or no count, which is then one message.
     """
-    text = header(found, HEADER_COUNT)
-    return int(text) if text is not None else 1
+    try:
+        text = header(found, HEADER_COUNT) or ""
+    except UnicodeDecodeError:
+        return 1
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= COUNT_DIGITS else 1

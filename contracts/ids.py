@@ -62,6 +62,8 @@ def murmur2(data: bytes) -> int:
     return value ^ (value >> 15)
 
 
+_LONGEST_KEY = 129
+"""Of ``<org>/<device>``; what is longer is nobody's, and not remembered."""
 _partitions: dict[tuple[str, int], int] = {}
 
 
@@ -75,6 +77,8 @@ def partition_of(key: str, partitions: int) -> int:
     Returns:
         0 to ``partitions - 1``.
     """
+    if len(key) > _LONGEST_KEY:
+        return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
     known = _partitions.get((key, partitions))
     if known is None:
         if len(_partitions) > 200_000:

@@ -6,6 +6,8 @@ from enum import IntFlag
 
 import msgspec
 
+from contracts.decoding import decoded
+
 
 class Quality(IntFlag):
     """What is known about how far to trust a reading. Bits are forever; new ones are appended."""
@@ -83,4 +85,4 @@ def decode_vitals(value: bytes) -> VitalsFrame:
     Raises:
         msgspec.DecodeError: when the bytes are not a vitals frame.
     """
-    return _decoder.decode(value)
+    return decoded(_decoder, value)

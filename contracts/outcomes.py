@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from contracts.decoding import decoded
+
 
 class DeviceOutcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Counts for one device within one raw record, all in messages but the last.
@@ -58,4 +60,4 @@ def decode_outcome(value: bytes) -> RawOutcome:
     Raises:
         msgspec.DecodeError: when the bytes are not one.
     """
-    return _decoder.decode(value)
+    return decoded(_decoder, value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from contracts.decoding import decoded
+
 
 class QuarantinedMessage(msgspec.Struct, array_like=True, frozen=True):
     """A record of ``agora.quarantine.v1``.
@@ -56,4 +58,4 @@ def decode_quarantined(value: bytes) -> QuarantinedMessage:
     Raises:
         msgspec.DecodeError: when the bytes are not one.
     """
-    return _decoder.decode(value)
+    return decoded(_decoder, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from contracts.ids import device_key, is_name, partition_of
@@ -10,6 +11,8 @@ from contracts.topics import RAW
 
 REMEMBERED = 100_000
 """Topics whose route is kept; beyond it the memory starts anew, so that it stays bounded."""
+REMEMBERED_PER_DEVICE = 16
+"""Of these, of one device: who makes topics up fills nobody's memory with them."""
 LONGEST_REMEMBERED_BYTES = 256
 """Longer than any topic of our shape; below its own name a device may publish on topics of up to 64 KiB, each another."""
 _ORG_LEVEL, _DEVICE_LEVEL, _STREAM_LEVEL = 2, 3, 5
@@ -76,15 +79,21 @@ class Routes:
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._routes: dict[bytes, Route] = {}
+        self._of_device: Counter[str] = Counter()
         self._remembered = remembered
 
     def of(self, topic: bytes) -> Route:
         """Give a topic's route, derived only the first time where it can be the platform's."""
         known = self._routes.get(topic)
         if known is None:
-            if len(topic) > LONGEST_REMEMBERED_BYTES:
-                return route(topic)
-            if len(self._routes) >= self._remembered:
-                self._routes.clear()
-            known = self._routes[topic] = route(topic)
+            known = route(topic)
+            if known.device and len(topic) <= LONGEST_REMEMBERED_BYTES and self._of_device[known.key] < REMEMBERED_PER_DEVICE:
+                self._remember(topic, known)
         return known
+
+    def _remember(self, topic: bytes, route: Route) -> None:
+        if len(self._routes) >= self._remembered:
+            self._routes.clear()
+            self._of_device.clear()
+        self._routes[topic] = route
+        self._of_device[route.key] += 1

@@ -113,7 +113,23 @@ class CompactedView(Generic[R]):
                 continue
             batches = await reader.getmany(timeout_ms=200)
             for record in (record for batch in batches.values() for record in batch):
-                self.apply(record.key.decode(), record.value)
+                self.take(record.key, record.value)
+
+    def take(self, key: bytes | None, value: bytes | None) -> None:
+        """Take one record in as Kafka gives it; one without a readable key is left out and told.
+
+        Args:
+            key: UTF-8, as the keeper writes it.
+            value: JSON, or None for a tombstone.
+        """
+        try:
+            name = (key or b"").decode()
+        except UnicodeDecodeError:
+            name = ""
+        if name:
+            self.apply(name, value)
+        else:
+            events.VIEW_RECORD_REFUSED.emit(topic=self._topic.name, problems=1)
 
     def _reached(self) -> None:
         for asked in self._reaching:
@@ -154,6 +170,12 @@ class CompactedView(Generic[R]):
         """Take a heartbeat in: the last one counts, whatever its instant, since the keeper's clock may have been set back.
 
         One that stood in the topic when it was read anew says nothing about the present, whatever a clock that was moved says.
+        Nor does one that cannot be read: the view then grows stale.
         """
+        try:
+            beat = Heartbeat.model_validate_json(value)
+        except ValidationError as error:
+            events.VIEW_RECORD_REFUSED.emit(topic=self._topic.name, problems=error.error_count())
+            return
         if not self._behind:
-            self.heartbeat_as_of, self.heard_at = Heartbeat.model_validate_json(value).as_of, clock.elapsed()
+            self.heartbeat_as_of, self.heard_at = beat.as_of, clock.elapsed()

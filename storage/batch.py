@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -190,6 +191,7 @@ def _take_quarantined(batch: Batch, record: KafkaRecord) -> None:
 
 def _take_alert(batch: Batch, record: KafkaRecord) -> None:
     transition = decode_transition(record.value or b"")
+    UUID(transition.alert)
     for instant in (transition.at, transition.onset, transition.received_at):
         to_datetime(instant)
     batch.alerts.append(transition)

@@ -176,7 +176,7 @@ def _messages_of_record(row: Row) -> list[RawMessage] | str:
     """Read a record that could not be read before: perhaps this version can."""
     try:
         frame = decode_raw(row.payload).messages
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except msgspec.DecodeError:
         return "this version cannot read the record either"
     return [msgspec.structs.replace(one, replay_of=f"{row.source}/{place}") for place, one in enumerate(frame)]
 

@@ -16,7 +16,7 @@ from contracts.topics import PARTITIONS
 
 FOREVER = 2**63
 MAX_ROUTES = 200_000
-"""Topics remembered; a flood of wrong ones must not fill the memory."""
+"""Topics remembered."""
 
 
 class Loan(NamedTuple):
@@ -65,7 +65,7 @@ class Route(NamedTuple):
 
 
 class Directory:
-    """The routes of all topics seen."""
+    """The routes of the topics from which readings can come: a flood of others must not fill the memory."""
 
     def __init__(self, find: Callable[[str], DeviceRecord | None]) -> None:
         """Prepare it.
@@ -91,8 +91,10 @@ class Directory:
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
                 self._topics.clear()
-            known = self._routes[topic] = self._make(topic)
-            self._topics.setdefault(known.key, []).append(topic)
+            known = self._make(topic)
+            if known.decode is not None:
+                self._routes[topic] = known
+                self._topics.setdefault(known.key, []).append(topic)
         return known
 
     def forget(self, key: str) -> None:

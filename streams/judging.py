@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from catalogue.formats.decoded import Reading
 from catalogue.registry import BY_CODE, PANEL_BY_CODE, VITALS
-from catalogue.units import DECIMALS, conversion_for
+from catalogue.units import DECIMALS, conversion_for, ucum_parser
 from contracts.errors import Code, Rejected
 
 
@@ -73,6 +73,7 @@ def prepare() -> None:
             for unit in vital.units:
                 for panel in {"", vital.panel}:
                     judge(Reading(code, 0.0, unit, 0, None, "", False, panel, 0, "$"))
+    ucum_parser()
 
 
 def _judge(reading: Reading) -> Judgement:

@@ -101,7 +101,7 @@ class NormaliseAgent:
         value, now = record.value or b"", clock.now()
         try:
             messages = frames.decode_raw(value).messages
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except msgspec.DecodeError:
             return refuse_record(value, _claimed(record.headers), source, now, VERSION), now
         recent = self._recent.get(source.partition)
         if recent is None:
@@ -122,10 +122,7 @@ def _confirmed(acknowledger: Acknowledger, entry: Entry, newest: int) -> None:
 
 def _claimed(headers: Any) -> int:
     """Read how many messages a record says it holds; at least one."""
-    try:
-        return max(1, frames.count_of(list(headers.items()) if isinstance(headers, dict) else headers))
-    except ValueError:  # not a number, or not even text
-        return 1
+    return max(1, frames.count_of(list(headers.items()) if isinstance(headers, dict) else headers))
 
 
 def outputs_of(result: Result, topic: str) -> list[Output]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from contracts.alerts import AlertTransition, Severity
+from contracts.decoding import decoded
 
 MAX_OPEN_PAST = 16
 """Alerts about the past kept open for a person's word; the oldest leaves first. Live alerts are bounded by the rules."""
@@ -106,4 +107,4 @@ def decode_state(value: bytes) -> FlagState:
     Raises:
         msgspec.DecodeError: when the bytes are not one.
     """
-    return _decoder.decode(value)
+    return decoded(_decoder, value)

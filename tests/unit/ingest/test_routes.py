@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from contracts.ids import partition_of
@@ -46,3 +48,17 @@ def test_a_topic_longer_than_any_of_ours_is_routed_but_not_remembered() -> None:
     for number in range(5):
         assert routes.of(f"agora/v1/a/d/up/{number}{'x' * 300}".encode()).device == "d"
     assert routes._routes == {}
+
+
+def test_a_device_that_makes_topics_up_fills_no_memory_with_them() -> None:
+    routes = Routes()
+    tracemalloc.start()
+    try:
+        for number in range(4_000):
+            routes.of(f"agora/v1/sme-a/cuff-1/up/{number}{'x' * 20_000}".encode())
+            routes.of(f"agora/v1/sme-a/cuff-1/up/s{number}".encode())
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1_000_000
+    assert routes.of(b"agora/v1/sme-a/cuff-2/up/vitals") is routes.of(b"agora/v1/sme-a/cuff-2/up/vitals")
