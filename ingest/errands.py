@@ -55,7 +55,7 @@ class Errands:
     async def run(self) -> None:
         """Go on until cancelled; a Kafka that is away is waited for."""
         while True:
-            consumer = kafka.consumer(self._settings, GROUP, DOWN.name)
+            consumer = kafka.consumer(self._settings, GROUP, DOWN.name, fetch_max_wait_ms=kafka.PROMPT_MILLISECONDS)
             try:
                 await consumer.start()
                 await self._follow(consumer)

@@ -12,6 +12,9 @@ from runtime.settings import KafkaSettings
 
 FETCH_BYTES = 8 * 1024 * 1024
 """Per partition and fetch; the client's default of 1 MiB starves a consumer of frames."""
+PROMPT_MILLISECONDS = 50
+"""How long the broker may keep a request for records of several partitions. The client has one under way, without the partitions
+whose records it is still handing out; what comes to those waits for the answer. The client's default is 500, Faust's 1,500."""
 
 
 def security(settings: KafkaSettings) -> dict[str, Any]:

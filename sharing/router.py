@@ -178,7 +178,12 @@ async def route(stopping: asyncio.Event) -> None:
             await view.start()
             stack.push_async_callback(view.stop)
         consumer = kafka.consumer(
-            settings, GROUP, VITALS.name, max_partition_fetch_bytes=FETCH_BYTES, max_poll_interval_ms=HOLD_MS
+            settings,
+            GROUP,
+            VITALS.name,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            max_poll_interval_ms=HOLD_MS,
+            fetch_max_wait_ms=kafka.PROMPT_MILLISECONDS,
         )
         await consumer.start()
         stack.push_async_callback(consumer.stop)

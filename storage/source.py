@@ -26,8 +26,7 @@ START_RETRY_SECONDS = 1.0
 REVOKE_SECONDS = 5.0
 FETCH_BYTES = 4 * 1024 * 1024
 FETCH_MIN_BYTES = 1
-FETCH_WAIT_MILLISECONDS = 500
-"""The broker answers once it has this much or this long has passed: an answer per record would cost more than the record."""
+"""The broker answers once it has this much, or its time is over: an answer per record would cost more than the record."""
 
 
 class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -60,7 +59,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
                 GROUP,
                 max_partition_fetch_bytes=FETCH_BYTES,
                 fetch_min_bytes=FETCH_MIN_BYTES,
-                fetch_max_wait_ms=FETCH_WAIT_MILLISECONDS,
+                fetch_max_wait_ms=kafka.PROMPT_MILLISECONDS,
                 max_poll_interval_ms=int(self._store.poll_interval_seconds * 1000),
             )
             reader.subscribe(topics=list(TOPICS), listener=self)

@@ -87,7 +87,13 @@ class Webhook:
         """Deliver until cancelled."""
         async with httpx.AsyncClient(timeout=ANSWER_SECONDS, follow_redirects=False, trust_env=False) as client:
             while True:
-                consumer = kafka.consumer(self._settings, GROUP, ALERTS.name, max_poll_interval_ms=24 * 3600 * 1000)
+                consumer = kafka.consumer(
+                    self._settings,
+                    GROUP,
+                    ALERTS.name,
+                    max_poll_interval_ms=24 * 3600 * 1000,
+                    fetch_max_wait_ms=kafka.PROMPT_MILLISECONDS,
+                )
                 try:
                     await consumer.start()
                     await self._follow(consumer, client)
