@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import Any
 
@@ -10,11 +11,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from deploy.local.doctor import DISK_LEAST_BYTES
 from deploy.local.instance import PROCESSES
 from deploy.local.state import Phase, Running
 from deploy.local.view import View
 
 COUNTERS_SHOWN = 3
+DELAYS = {
+    "bridge": ("agora_ingest_delay_seconds", "messages wait for Kafka, and behind them others in the broker"),
+    "store": ("agora_storage_delay_seconds", "records wait for the database"),
+}
+"""The process that knows how late live data is at its place, its gauge, and what it means."""
+DELAY_SHOWN_SECONDS = 2.0
 PREFIX = "agora_"
 
 
@@ -35,7 +43,32 @@ def table(view: View) -> RenderableType:
         told = _counters(view, name) if name in PROCESSES else _version(name, state.versions)
         shown.add_row(name, word, pid, _since(running), str(running.restarts), _port(view, name), told)
     words = f"Agora, instance {instance.name!r}: {state.phase.value}" + (f" ({state.step})" if state.step else "")
-    return Group(Text(words, "bold"), shown)
+    return Group(Text(words, "bold"), *_room(view), *_late(view), shown)
+
+
+def delays(view: View) -> dict[str, float]:
+    """Give by process how many seconds live data is late there, as far as the processes answer."""
+    found = {}
+    for name, (gauge, _) in DELAYS.items():
+        for family in text_string_to_metric_families(view.metrics(name) or ""):
+            if family.name == gauge:
+                found[name] = round(family.samples[0].value, 1)
+    return found
+
+
+def _room(view: View) -> list[Text]:
+    if not view.instance.data.exists() or (free := shutil.disk_usage(view.instance.data).free) >= DISK_LEAST_BYTES:
+        return []
+    words = f"Only {free / 1024**3:.1f} GiB are free where the servers write: make room. Below 1 GiB nothing more is let in."
+    return [Text(words, "bold red")]
+
+
+def _late(view: View) -> list[Text]:
+    return [
+        Text(f"Live data is {seconds:.0f} s late at {name}: {DELAYS[name][1]}.", "bold yellow")
+        for name, seconds in delays(view).items()
+        if seconds >= DELAY_SHOWN_SECONDS
+    ]
 
 
 def as_json(view: View) -> dict[str, Any]:
@@ -58,6 +91,7 @@ def as_json(view: View) -> dict[str, Any]:
         "remedy": state.remedy,
         "ports": view.instance.ports.named(),
         "versions": dict(state.versions),
+        "delay_seconds": delays(view),
         "processes": processes,
     }
 

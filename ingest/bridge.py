@@ -22,6 +22,7 @@ from ingest.quota import Exceeded, QuotaLimits
 from ingest.replies import Replies
 from ingest.session import Session
 from ingest.settings import IngestSettings
+from ingest.valve import MIB, Valve
 from ingest.window import Window
 from runtime import clock, telemetry
 from runtime.settings import KafkaSettings, MqttSettings, ProcessSettings, load
@@ -57,6 +58,12 @@ class Bridge:
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
         self._paused = False
+        self._valve = Valve(settings.disk_folder, settings.disk_least_mib * MIB, self._observe)
+        events.DELAY.set_function(self._delay)  # worked out when it is asked for: it grows while nothing else happens
+
+    def _delay(self) -> float:
+        waits = [at for at in (self._intake.acknowledger.oldest, self._valve.since) if at is not None]
+        return max(0.0, (clock.now() - min(waits)) / 1e6) if waits else 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop, then drain.
@@ -70,7 +77,8 @@ class Bridge:
         courier = asyncio.create_task(self._courier.run(), name="courier")
         session = asyncio.create_task(self._session.run(), name="session")
         stopping = asyncio.create_task(stop.wait(), name="stop")
-        tasks: list[asyncio.Task[Any]] = [courier, session, stopping]
+        valve = asyncio.create_task(self._valve.run(), name="valve")
+        tasks: list[asyncio.Task[Any]] = [courier, session, stopping, valve]
         try:
             done, _ = await asyncio.wait([*tasks, self._courier.failed, self._broken], return_when=asyncio.FIRST_COMPLETED)
             for ended in done:
@@ -215,9 +223,10 @@ class Bridge:
             intake.waiting_bytes / self._settings.unconfirmed_bytes,
             intake.waiting_messages / (2 * self._settings.receive_maximum),
         )
-        if self._paused and max(shares) < 0.5:
+        full = self._valve.shut or max(shares) > 1
+        if self._paused and not self._valve.shut and max(shares) < 0.5:
             self._resume()
-        elif not self._paused and not self._draining and max(shares) > 1:
+        elif not self._paused and not self._draining and full:
             self._paused = True
             self._session.pause()
             events.READING_PAUSED.emit(messages=intake.waiting_messages, bytes=intake.waiting_bytes, answers=answers)

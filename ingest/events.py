@@ -54,6 +54,19 @@ READING_PAUSED = Event(
     help="As much waits for Kafka as the bridge may hold; it reads no further until half of it is confirmed.",
     counter="agora_ingest_reading_pauses_total",
 )
+DISK_LOW = Event(
+    name="ingest.disk_low",
+    level="error",
+    help="The disk the servers write on is nearly full. Nothing more is read from the broker until there is room: make some.",
+    counter="agora_ingest_disk_low_total",
+)
+DISK_ENOUGH = Event(name="ingest.disk_enough", help="There is room on the disk again; the bridge reads on.")
+DISK_UNKNOWN = Event(
+    name="ingest.disk_unknown",
+    level="warning",
+    help="How much of the disk is free cannot be found out; look at AGORA_INGEST_DISK_FOLDER.",
+    counter="agora_ingest_disk_unknown_total",
+)
 READING_RESUMED = Event(name="ingest.reading_resumed", help="Kafka took enough for the bridge to read on.")
 RECEIVED = Event(
     name="ingest.messages_received",
@@ -140,6 +153,11 @@ ANSWERS_DROPPED = Event(
 WAITING_MESSAGES = gauge("agora_ingest_messages_waiting", "Messages taken from the broker that Kafka has not confirmed.")
 WAITING_BYTES = gauge("agora_ingest_bytes_waiting", "Their bytes.")
 WAITING_ANSWERS = gauge("agora_ingest_answers_waiting", "Receipts and errors the broker has not acknowledged.")
+DISK_FREE = gauge("agora_ingest_disk_free_bytes", "Free on the disk the servers write on, where its folder is known.")
+DELAY = gauge(
+    "agora_ingest_delay_seconds",
+    "How long the oldest message waits for Kafka or for room on the disk; 0 when none does. Live data is so late.",
+)
 CONFIRM_SECONDS = histogram(
     "agora_ingest_confirm_seconds", "From the arrival of a frame's first message to Kafka's confirmation."
 )

@@ -28,12 +28,14 @@ class Arrival:
         connection: number of the MQTT connection it came on; acknowledgements are void on any other.
         acknowledgements: PUBACK packets of its messages, in order.
         outstanding: its messages that are not durable yet.
+        received_at: when it came, microseconds.
     """
 
-    __slots__ = ("acknowledgements", "connection", "outstanding")
+    __slots__ = ("acknowledgements", "connection", "outstanding", "received_at")
 
-    def __init__(self, connection: int) -> None:
+    def __init__(self, connection: int, received_at: int = 0) -> None:
         self.connection = connection
+        self.received_at = received_at
         self.acknowledgements = bytearray()
         self.outstanding = 0
 
@@ -53,6 +55,14 @@ class Acknowledger:
             self._arrivals[-1].acknowledgements += arrival.acknowledgements
         else:
             self._arrivals.append(arrival)
+
+    @property
+    def oldest(self) -> int | None:
+        """When the oldest arrival that is not durable came, microseconds; None when all are. May be asked by another thread."""
+        try:
+            return self._arrivals[0].received_at
+        except IndexError:
+            return None
 
     def settle(self, shares: list[tuple[Arrival, int]], connection: int) -> bytes:
         """Count messages as durable.

@@ -102,7 +102,7 @@ class Intake:
         Raises:
             MalformedPacket: when a message's properties are none of MQTT 5's.
         """
-        arrival = Arrival(connection)
+        arrival = Arrival(connection, now)
         refusals: list[Refusal] = []
         try:
             for publish in publishes:

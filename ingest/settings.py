@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -47,6 +48,10 @@ class IngestSettings(BaseSettings):
         64 * 1024 * 1024, ge=MAX_MESSAGE_BYTES, le=10**12, description="bytes taken from one device at once"
     )
     drain_seconds: float = Field(10.0, gt=0, description="longest time between SIGTERM and the end of the process")
+    disk_folder: Path | None = Field(
+        None, description="a folder on the disk Kafka and the database write on; when it is nearly full, nothing more is read"
+    )
+    disk_least_mib: int = Field(1024, ge=1, description="MiB that must be free there")
     standby: bool = Field(False, description="begin as the second bridge, which takes over when the first falls silent")
     standby_username: str = Field("", description="MQTT account that may read the active bridge's beats, for standing by")
     standby_password: SecretStr = Field(SecretStr(""), description="its password")

@@ -87,4 +87,8 @@ COMMIT_SECONDS = histogram("agora_storage_transaction_seconds", "Duration of a t
 LATENCY_SECONDS = histogram(
     "agora_storage_latency_seconds", "From a message's arrival at the bridge to its commit, some samples a transaction."
 )
+DELAY = gauge(
+    "agora_storage_delay_seconds",
+    "How old the oldest record is that the store knows of and has not stored. Stored data is so late.",
+)
 LAG = gauge("agora_storage_lag_records", "Records in Kafka that are not stored yet.", ("topic",))

@@ -45,6 +45,12 @@ class Store:
         self._writing = asyncio.Lock()
         self._writer = Writer(database, settings, now)
         self._source = Source(kafka, settings, self._settled)
+        self._oldest: int | None = None
+        events.DELAY.set_function(self._delay)  # worked out when it is asked for: it grows while the database is away
+
+    def _delay(self) -> float:
+        oldest = self._oldest
+        return 0.0 if oldest is None else max(0.0, (now() - oldest) / 1e6)
 
     def stop(self) -> None:
         """Ask the store to finish its transaction and end."""
@@ -88,6 +94,8 @@ class Store:
         if not records or self._source.changed or self._stopping.is_set():
             return  # what was read before a change may be another's by now; it is read again
         self._look_for_expired(records)
+        if self._oldest is None:
+            self._oldest = min(record.timestamp for record in records) * 1000
         try:
             async with self._writing:
                 await self._writer.write(records)
@@ -97,8 +105,14 @@ class Store:
         except Unavailable as error:
             await self._database_away(error)
         if not self._source.changed:
-            for topic, lag in self._source.lag(self._writer.positions).items():
-                events.LAG.labels(topic).set(lag)
+            self._tell_lag(records)
+
+    def _tell_lag(self, written: Sequence[KafkaRecord]) -> None:
+        behind = self._source.lag(self._writer.positions)
+        for topic, lag in behind.items():
+            events.LAG.labels(topic).set(lag)
+        # What comes after the records just written is about as old as the newest of them.
+        self._oldest = max(record.timestamp for record in written) * 1000 if any(behind.values()) else None
 
     async def _database_away(self, error: Unavailable) -> None:
         """Wait a moment; then begin from the database's own positions, since it may have committed before it went."""

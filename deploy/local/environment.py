@@ -70,7 +70,8 @@ def _own_settings(
     public_url = f"https://localhost:{instance.ports.gateway}"
     match name:
         case "bridge":
-            return addresses.mqtt(MQTT_BRIDGE, credentials) | addresses.standby(credentials)
+            disk = {"AGORA_INGEST_DISK_FOLDER": str(instance.data)}
+            return addresses.mqtt(MQTT_BRIDGE, credentials) | addresses.standby(credentials) | disk
         case "probe":
             return addresses.mqtt(MQTT_PROBE, credentials)
         case "streams":

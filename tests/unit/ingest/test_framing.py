@@ -102,3 +102,16 @@ def test_acknowledgements_of_an_earlier_connection_are_void() -> None:
     acknowledger = Acknowledger()
     old, new = arrival(acknowledger, b"1", 1, connection=1), arrival(acknowledger, b"2", 1, connection=2)
     assert acknowledger.settle([(old, 1), (new, 1)], connection=2) == b"2"
+
+
+def test_the_oldest_arrival_that_is_not_durable_tells_how_late_live_data_is() -> None:
+    acknowledger = Acknowledger()
+    assert acknowledger.oldest is None
+    first, second = Arrival(1, received_at=5), Arrival(1, received_at=9)
+    for one in (first, second):
+        one.outstanding = 1
+        acknowledger.expect(one)
+    acknowledger.settle([(second, 1)], connection=1)
+    assert acknowledger.oldest == 5
+    acknowledger.settle([(first, 1)], connection=1)
+    assert acknowledger.oldest is None
