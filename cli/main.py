@@ -22,6 +22,7 @@ COMMAND_MODULES = (
     "cli.storage_commands",
     "cli.alert_commands",
     "cli.simulate_commands",
+    "cli.stress_commands",
     "cli.test_commands",
     "cli.chaos_commands",
     "cli.docs_commands",

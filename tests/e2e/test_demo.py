@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -17,15 +16,14 @@ import pytest
 from cli import operator
 from cli.demo import hints, people
 from cli.demo.run import Demo, Options
-from deploy.local import credentials, detached
-from deploy.local.instance import PROCESSES, Instance
+from deploy.local import credentials
+from deploy.local.instance import PROCESSES
 from deploy.local.view import View
 from runtime.settings import DatabaseSettings, KafkaSettings
 from sharing.kafka_users import KafkaUsers
+from tests.e2e.conftest import NAME, PORT_BASE, quiet
 
 ROOT = Path(__file__).parents[2]
-NAME = os.environ.get("AGORA_INSTANCE", "test") + "-demo"
-PORT_BASE = int(os.environ.get("AGORA_PORT_BASE", "22000")) + 500
 WITHIN_SECONDS = 2.0
 PATIENTS = 6
 TOKEN = re.compile(r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.")
@@ -36,19 +34,6 @@ class Run(NamedTuple):
 
     done: subprocess.CompletedProcess[str]
     report: str
-
-
-def quiet(step: str) -> None:
-    """Tell nobody."""
-
-
-@pytest.fixture(scope="module")
-def platform() -> Iterator[View]:
-    instance = Instance.of(NAME, PORT_BASE)
-    detached.down(instance, quiet, purge=True)
-    detached.up(instance, quiet)
-    yield View(instance)
-    detached.down(instance, quiet, purge=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,166 @@
+"""A steady load of devices of two kinds: careful ones keep a message until its receipt, careless ones trust the broker's word."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bench.garbage.kinds import Moment, message
+from bench.wire import Session
+from contracts.instants import to_text
+from runtime import clock
+
+TICK_SECONDS = 0.05
+RESEND_SECONDS = 20.0
+LONGEST_RESEND_SECONDS = 120.0
+OUTBOX = 5_000
+HANDLE_BYTES = 8
+Letter = tuple[str, int]
+"""Device and sequence."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    payload: bytes
+    due: float
+    pause: float
+
+
+@dataclass(slots=True, eq=False)
+class Sender:
+    """One device.
+
+    Attributes:
+        session: its connection.
+        careful: whether it keeps its messages until their receipts, and then writes nothing new when its memory is full.
+        sent: value of each message, by its sequence.
+        receipted: sequences with a receipt.
+        held_back: messages it did not write since its memory was full.
+        resent: messages sent again.
+        receipt_seconds: from first sending to receipt.
+        outbox: messages a careful one can keep.
+    """
+
+    session: Session
+    careful: bool
+    sent: dict[int, float] = field(default_factory=dict)
+    receipted: set[int] = field(default_factory=set)
+    held_back: int = 0
+    resent: int = 0
+    receipt_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
+    outbox: int = OUTBOX
+    _begun: dict[int, float] = field(default_factory=dict)
+    _waiting: dict[int, _Waiting] = field(default_factory=dict)
+
+    def receipted_now(self, number: int, now: float) -> None:
+        """Take note of a receipt."""
+        self.receipted.add(number)
+        self._waiting.pop(number, None)
+        begun = self._begun.pop(number, None)
+        if begun is not None:
+            self.receipt_seconds.append(now - begun)
+
+    def write(self, number: int, now: float) -> None:
+        """Send a new message, unless the memory is full."""
+        if self.careful and len(self._waiting) >= self.outbox:
+            self.held_back += 1
+            return
+        value = 50 + number % 70
+        payload = message(Moment(to_text(clock.now()), number), value=str(value))
+        self.sent[number] = float(value)
+        self._begun[number] = now
+        if self.careful:
+            self._waiting[number] = _Waiting(payload, now + RESEND_SECONDS, RESEND_SECONDS)
+        self.session.publish("vitals", payload, number.to_bytes(HANDLE_BYTES, "big"))
+
+    def resend(self, now: float) -> None:
+        """Send again what is due, after ever longer pauses."""
+        for number, one in self._waiting.items():
+            if one.due > now:
+                continue
+            one.pause = min(one.pause * 2, LONGEST_RESEND_SECONDS)
+            one.due = now + one.pause
+            self.resent += 1
+            self.session.publish("vitals", one.payload, number.to_bytes(HANDLE_BYTES, "big"))
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are kept for want of a receipt."""
+        return len(self._waiting)
+
+
+class Ear:
+    """Hears a device's receipts."""
+
+    def __init__(self) -> None:
+        self.sender: Sender | None = None
+        self.refusals = 0
+
+    def receipted(self, correlation: bytes) -> None:
+        """Take note of a receipt."""
+        if self.sender is not None and len(correlation) == HANDLE_BYTES:
+            self.sender.receipted_now(int.from_bytes(correlation, "big"), time.monotonic())
+
+    def refused(self, correlation: bytes, code: str) -> None:
+        """Count an error; nothing here deserves one."""
+        self.refusals += 1
+
+
+class Load:
+    """Publishes at a rate until told to stop.
+
+    Args:
+        senders: the devices.
+        rate: messages a second of all of them together.
+    """
+
+    def __init__(self, senders: Sequence[Sender], rate: float) -> None:
+        self.senders = senders
+        self.rate = rate
+        self._number = 0
+
+    async def run(self) -> None:
+        """Publish, for ever."""
+        owed, last, resent = 0.0, time.monotonic(), time.monotonic()
+        while True:
+            now = time.monotonic()
+            owed, last = owed + (now - last) * self.rate, now
+            for _ in range(int(owed)):
+                self._number += 1
+                self.senders[self._number % len(self.senders)].write(self._number, now)
+            owed -= int(owed)
+            if now - resent > 1.0:
+                resent = now
+                self._resend(now)
+            for sender in self.senders:
+                await sender.session.drain()
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def insist(self, seconds: float) -> bool:
+        """Send nothing new, but again what has no receipt, until all has.
+
+        Args:
+            seconds: at most.
+
+        Returns:
+            Whether every careful device has all its receipts.
+        """
+        deadline = time.monotonic() + seconds
+        while any(sender.waiting for sender in self.senders):
+            if time.monotonic() > deadline:
+                return False
+            self._resend(time.monotonic())
+            await asyncio.sleep(0.2)
+        return True
+
+    def _resend(self, now: float) -> None:
+        for sender in self.senders:
+            sender.resend(now)
+
+    @property
+    def sent(self) -> int:
+        """Messages written so far."""
+        return sum(len(sender.sent) for sender in self.senders)

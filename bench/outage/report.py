@@ -1,0 +1,105 @@
+"""What an outage or an overload cost, and which of the promises held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.check import Check
+from bench.outage.away import SERVERS
+from bench.outage.verdict import Compared
+from bench.watching import MIB, Watched
+from storage.ledger import Closing
+
+if TYPE_CHECKING:
+    from bench.outage.run import Course, Options
+
+CATCH_UP_TIMES = 3.0
+QUEUE_MIB = 128
+"""What the broker may keep for the bridge in the profile of the demo."""
+GROWTH_MIB = 96
+"""What one of our processes may grow by: the bridge holds 64 MiB of unconfirmed messages at most."""
+TOLD_MIB = 2
+DELAYED_SECONDS = 2.0
+"""A receipt that takes longer tells a device to slow down."""
+CATCH_UP = "it catches up three times as fast as messages come"
+SHOWN_PART = 0.5
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything a run found.
+
+    Attributes:
+        options: what was asked for.
+        course: how it went.
+        compared: devices and store.
+        complete: whether every careful device has all its receipts.
+        closing: the ledger at the end.
+        watched: memory.
+        restarted: processes that are others than at the start.
+    """
+
+    options: Options
+    course: Course
+    compared: Compared
+    complete: bool
+    closing: Closing
+    watched: Watched
+    restarted: tuple[str, ...]
+
+    def checks(self) -> Iterator[Check]:
+        """Judge each promise."""
+        found = self.compared
+        yield Check("nothing with a receipt is lost", found.receipted_lost == 0, f"{found.receipted_lost} of {found.sent} sent")
+        yield Check(
+            "careful devices lose nothing",
+            found.careful_lost == 0 and self.complete,
+            f"{found.careful_lost} lost, {found.resent} sent again",
+        )
+        yield Check("what is stored is right, and there once", found.wrong == 0, f"{found.stored} stored, {found.wrong} wrong")
+        closing = self.closing
+        yield Check("the ledger is closed", closing.closed, f"difference {closing.difference}, in flight {closing.in_flight}")
+        servers = SERVERS.get(self.options.kind, ())
+        ours = [name for name in self.restarted if name not in servers]
+        yield Check("none of the other processes died", not ours, ", ".join(ours) or "none")
+        grown = {name: (self.watched.most[name] - size) // MIB for name, size in self.watched.before.items()}
+        over = [name for name, size in grown.items() if size > _most(name)]
+        yield Check(
+            "memory stays bounded",
+            not over,
+            ", ".join(f"{name} +{size} MiB" for name, size in grown.items() if size > 2) or "flat",
+        )
+        if servers:
+            yield from self._outage_checks()
+        else:
+            yield Check(
+                "back-pressure reaches the devices",
+                found.held_back > 0 or found.receipt_seconds > DELAYED_SECONDS,
+                f"{found.held_back} messages held back, the longest wait for a receipt {found.receipt_seconds:.1f} s",
+            )
+
+    def _outage_checks(self) -> Iterator[Check]:
+        shown = max(self.course.late.values(), default=0.0)
+        late = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.course.late.items())
+        yield Check("the delay is shown meanwhile", shown >= SHOWN_PART * self.options.seconds, f"at most {late}")
+        times = self.course.catch_up_rate / self.options.rate
+        yield Check(CATCH_UP, times >= CATCH_UP_TIMES, f"{times:.1f} times, begun after {self.course.recovered:.1f} s")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give everything for a report in JSON."""
+        checks = list(self.checks())
+        return {
+            "passed": all(check.passed for check in checks),
+            "checks": [check._asdict() for check in checks],
+            "options": asdict(self.options),
+            "course": asdict(self.course),
+            "compared": asdict(self.compared),
+            "memory": self.watched.report(),
+            "ledger": {"received": self.closing.received, "stored": self.closing.stored, "duplicate": self.closing.duplicate},
+        }
+
+
+def _most(name: str) -> int:
+    return {"mosquitto": QUEUE_MIB + 32, "kafka": 256, "postgres": 512}.get(name, GROWTH_MIB)

@@ -1,0 +1,221 @@
+"""One disturbance under load, from a quiet beginning to the last receipt, and what it cost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import AsyncConnection
+
+from bench.enrolling import Wanted, enrol
+from bench.outage import verdict
+from bench.outage.away import SERVERS, come_back, keep_away
+from bench.outage.load import OUTBOX, Ear, Load, Sender
+from bench.outage.report import Found
+from bench.watching import Watched
+from bench.wire import Session
+from cli.server_status import delays
+from contracts.instants import to_datetime
+from deploy.local.view import View
+from runtime import clock
+from runtime.settings import DatabaseSettings, KafkaSettings
+from simulators.connection import BrokerAddress
+from simulators.patients import DeviceCredential
+from storage.ledger import settle
+
+ORG = "outage"
+OVERLOAD = "overload"
+QUIET_SECONDS = 5.0
+FULL_RATE, FULL_OUTBOX, FULL_SECONDS = 20_000.0, 250, 10.0
+"""How full load is found: more than fits is offered, and devices that hold few messages take what they are answered for."""
+OVERLOAD_OUTBOX = 500
+"""What a careful device can keep in an overload: then it writes nothing new, which is where back-pressure is to arrive."""
+TIMES = 3.0
+INSIST_SECONDS, REST_SECONDS, CATCH_UP_SECONDS = 240.0, 240.0, 1_200.0
+LOOK_SECONDS = 1.0
+BEHIND_SECONDS = 2.0
+"""So many seconds' messages may be missing in the store for it to have caught up: some are always on their way."""
+Tell = Callable[[str], None]
+_STORED = "SELECT count(*) FROM observations o JOIN devices d USING (device_key) WHERE d.org = %s AND o.received_at >= %s"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked for.
+
+    Attributes:
+        kind: ``kafka``, ``database``, ``both`` or ``overload``.
+        seconds: how long it lasts.
+        rate: messages a second; in an overload 0 for three times what fits.
+        devices: how many careful ones.
+        careless: how many that trust the broker.
+    """
+
+    kind: str
+    seconds: float
+    rate: float = 200.0
+    devices: int = 32
+    careless: int = 32
+
+
+@dataclass
+class Course:
+    """How it went.
+
+    Attributes:
+        late: the longest delay shown, by process, in seconds.
+        caught_up: seconds from the server's return until the store had caught up.
+        recovered: of these, until the first new row.
+        catch_up_rate: rows a second between the two.
+        full_rate: messages a second that fit, where it was measured.
+    """
+
+    late: dict[str, float] = field(default_factory=dict)
+    caught_up: float = 0.0
+    recovered: float = 0.0
+    catch_up_rate: float = 0.0
+    full_rate: float = 0.0
+
+
+class Outage:
+    """A run against a platform that is up.
+
+    Args:
+        view: of the instance.
+        database: as operator.
+        kafka: as operator.
+        options: what was asked for.
+    """
+
+    def __init__(self, view: View, database: DatabaseSettings, kafka: KafkaSettings, options: Options) -> None:
+        self._view = view
+        self._database = database
+        self._kafka = kafka
+        self._options = options
+        self._watched = Watched()
+        self._course = Course()
+
+    def enrol(self, tell: Tell) -> list[DeviceCredential]:
+        """Enrol the run's devices."""
+        kinds = {"careful": self._options.devices, "careless": self._options.careless}
+        names = [f"{kind}-{number}" for kind, many in kinds.items() for number in range(many)]
+        with psycopg.connect(self._database.conninfo(), autocommit=True) as connection:
+            return list(enrol(connection, ORG, [Wanted(name, f"outage-{name}") for name in names], tell).values())
+
+    async def run(self, credentials: list[DeviceCredential], tell: Tell) -> Found:
+        """Disturb, wait until everything came to rest, and compare.
+
+        Args:
+            credentials: of ``enrol``.
+            tell: told how far it is.
+
+        Returns:
+            What was found.
+
+        Raises:
+            Lost: the broker ended a session.
+            Problem: a server did not come back.
+        """
+        since = clock.now()
+        address = BrokerAddress("localhost", self._view.instance.ports.mqtt, self._view.instance.certificates / "ca.pem")
+        tls = address.tls()
+        senders = []
+        for credential in credentials:
+            ear = Ear()
+            sender = ear.sender = Sender(Session(address, tls, credential, ear), credential.device.startswith("careful"))
+            sender.outbox = OVERLOAD_OUTBOX if self._options.kind == OVERLOAD else OUTBOX
+            senders.append(sender)
+        load = Load(senders, self._options.rate)
+        looking = asyncio.create_task(self._look())
+        try:
+            for sender in senders:
+                await sender.session.open()
+            await self._disturb(load, since, tell)
+            tell("no new messages; waiting for the last receipts")
+            complete = await load.insist(INSIST_SECONDS)
+            closing = await settle(self._database, self._kafka, REST_SECONDS)
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            for sender in senders:
+                await sender.session.close()
+        self._watched.look(self._view)
+        with psycopg.connect(self._database.conninfo()) as connection:
+            compared = verdict.compare(connection, ORG, to_datetime(since), senders)
+        again = self._watched.restarted(self._view)
+        return Found(self._options, self._course, compared, complete, closing, self._watched, tuple(again))
+
+    async def _disturb(self, load: Load, since: int, tell: Tell) -> None:
+        if self._options.kind == OVERLOAD and not self._options.rate:
+            load.rate = await self._full_rate(load, tell) * TIMES
+        publishing = asyncio.create_task(load.run())
+        try:
+            tell(f"{load.rate:.0f} messages a second from {len(load.senders)} devices")
+            await asyncio.sleep(QUIET_SECONDS)
+            self._watched.look(self._view, baseline=True)
+            if self._options.kind == OVERLOAD:
+                await asyncio.sleep(self._options.seconds)
+                return
+            servers = SERVERS[self._options.kind]
+            tell(f"{' and '.join(servers)} away for {self._options.seconds:.0f} s")
+            await keep_away(self._view, servers, self._options.seconds)
+            back = await come_back(self._view, servers)
+            tell(f"back after {back:.1f} s; catching up")
+            await self._catch_up(load, since, tell)
+            publishing_failed = publishing.done()
+            if publishing_failed:
+                publishing.result()
+        finally:
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
+
+    async def _full_rate(self, load: Load, tell: Tell) -> float:
+        """Find what fits: receipts a second while careful devices hold few messages and always have more to say."""
+        tell("finding out how much fits")
+        careless = [sender for sender in load.senders if not sender.careful]
+        for sender in load.senders:
+            sender.outbox, sender.careful = FULL_OUTBOX, True
+        load.rate = FULL_RATE
+        publishing = asyncio.create_task(load.run())
+        await asyncio.sleep(FULL_SECONDS / 2)
+        before = sum(len(sender.receipted) for sender in load.senders)
+        await asyncio.sleep(FULL_SECONDS)
+        self._course.full_rate = (sum(len(sender.receipted) for sender in load.senders) - before) / FULL_SECONDS
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)
+        await load.insist(INSIST_SECONDS)
+        for sender in load.senders:
+            sender.outbox, sender.held_back, sender.careful = OVERLOAD_OUTBOX, 0, sender not in careless
+        return self._course.full_rate
+
+    async def _catch_up(self, load: Load, since: int, tell: Tell) -> None:
+        """Follow the rows until as many are there as were sent, but for what is always on its way."""
+        begun = time.monotonic()
+        async with await AsyncConnection.connect(self._database.conninfo(), autocommit=True) as connection:
+            first = count = await self._stored(connection, since)
+            started = begun
+            while load.sent - count > BEHIND_SECONDS * load.rate and time.monotonic() - begun < CATCH_UP_SECONDS:
+                await asyncio.sleep(0.2)
+                count = await self._stored(connection, since)
+                if count == first:
+                    started = time.monotonic()
+        now = time.monotonic()
+        self._course.recovered, self._course.caught_up = started - begun, now - begun
+        self._course.catch_up_rate = (count - first) / max(now - started, 0.1)
+        tell(f"caught up {now - begun:.1f} s after it was back, at {self._course.catch_up_rate:.0f} rows a second")
+
+    async def _stored(self, connection: AsyncConnection, since: int) -> int:
+        row = await (await connection.execute(_STORED, (ORG, to_datetime(since)))).fetchone()
+        return int(row[0]) if row else 0
+
+    async def _look(self) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._watched.look, self._view)
+                for name, seconds in (await asyncio.to_thread(delays, self._view)).items():
+                    self._course.late[name] = max(seconds, self._course.late.get(name, 0.0))
+            await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,75 @@
+"""Compares what devices sent and hold receipts for with the rows that are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from bench.outage.load import Sender
+
+_ROWS = """
+SELECT d.name, o.sequence, o.value FROM observations o JOIN devices d USING (device_key)
+WHERE d.org = %s AND o.received_at >= %s"""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the comparison found, in messages.
+
+    Attributes:
+        sent: written by devices.
+        stored: of these, with their row.
+        receipted_lost: with a receipt and without a row.
+        careful_lost: of careful devices, without a row.
+        careless_lost: of careless devices, without a row: they trusted the broker, whose queue is bounded.
+        wrong: rows with another value, or twice, or of no message.
+        resent: messages that careful devices sent again.
+        held_back: messages that careful devices did not write, since their memory was full.
+        receipt_seconds: the longest wait for a receipt.
+    """
+
+    sent: int
+    stored: int
+    receipted_lost: int
+    careful_lost: int
+    careless_lost: int
+    wrong: int
+    resent: int
+    held_back: int
+    receipt_seconds: float
+
+
+def compare(connection: Connection[Any], org: str, since: datetime, senders: Sequence[Sender]) -> Compared:
+    """Hold the store against what was sent.
+
+    Args:
+        connection: as a role that reads readings.
+        org: of the devices.
+        since: the beginning of the run.
+        senders: the devices.
+
+    Returns:
+        What was found.
+    """
+    by_name = {sender.session.credential.device: sender for sender in senders}
+    left = {(name, number): value for name, sender in by_name.items() for number, value in sender.sent.items()}
+    stored = wrong = 0
+    for device, sequence, value in connection.execute(_ROWS, (org, since)):
+        right = left.pop((device, sequence), None) == value
+        stored, wrong = stored + right, wrong + (not right)
+    careful = sum(by_name[device].careful for device, _ in left)
+    return Compared(
+        sent=sum(len(sender.sent) for sender in senders),
+        stored=stored,
+        receipted_lost=sum(number in by_name[device].receipted for device, number in left),
+        careful_lost=careful,
+        careless_lost=len(left) - careful,
+        wrong=wrong,
+        resent=sum(sender.resent for sender in senders),
+        held_back=sum(sender.held_back for sender in senders),
+        receipt_seconds=max((seconds for sender in senders for seconds in sender.receipt_seconds), default=0.0),
+    )

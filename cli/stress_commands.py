@@ -1,0 +1,172 @@
+"""``agora garbage`` and ``agora outage``: what devices gone wrong send, and servers that are away, each with a verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cli.demo_commands import require_folder
+from cli.server_commands import progress
+from deploy.local import detached
+from deploy.local.instance import Instance
+from deploy.local.view import View
+
+NAME, PORT_BASE = "stress", 24000
+BESIDE = 600
+"""Where ``AGORA_PORT_BASE`` is set, ports begin so far behind it."""
+KINDS = ("kafka", "database", "both", "overload")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("garbage", rich_help_panel="Develop")(garbage)
+    app.command("outage", rich_help_panel="Develop")(outage)
+
+
+def garbage(
+    messages: Annotated[int, typer.Argument(min=10, help="How many messages of garbage.")] = 5_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed sends the same messages.")] = 1,
+    window: Annotated[int, typer.Option(min=1, help="Most messages without an answer at a time.")] = 5_000,
+    report: Annotated[Path | None, typer.Option(help="Write every count as JSON.")] = None,
+) -> None:
+    """Publish garbage through a platform of its own, and check that each message ends in quarantine with a reason that fits.
+
+    Starts an instance that is removed afterwards; a running platform is never touched.
+
+    Between the garbage, valid readings tell whether anything stalls. Exit code 1 where a promise does not hold.
+
+    Examples:
+      ./agora garbage 5000
+      ./agora garbage 1000000 --seed 7 --report garbage.json
+    """
+    run = partial(run_garbage, messages=messages, seed=seed, window=window)
+    raise typer.Exit(0 if stress(run, report) else 1)
+
+
+def outage(
+    kind: Annotated[str, typer.Argument(help="kafka, database, both or overload.")],
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long it lasts.")] = 600.0,
+    rate: Annotated[float, typer.Option(min=0.0, help="Messages a second; in an overload 0 for three times what fits.")] = 200.0,
+    report: Annotated[Path | None, typer.Option(help="Write every count as JSON.")] = None,
+) -> None:
+    """Take Kafka or the database away from a platform of its own under load, or offer it more than fits, and count what it costs.
+
+    Starts an instance that is removed afterwards; a running platform is never touched.
+
+    Some devices keep their messages until the receipt, some trust the broker. Exit code 1 where a promise does not hold.
+
+    Examples:
+      ./agora outage both --seconds 60
+      ./agora outage kafka --seconds 600 --rate 500 --report outage.json
+      ./agora outage overload --seconds 300 --rate 0
+    """
+    if kind not in KINDS:
+        raise typer.BadParameter(f"say {', '.join(KINDS)}")
+    raise typer.Exit(0 if stress(partial(run_outage, kind=kind, seconds=seconds, rate=rate), report) else 1)
+
+
+def stress(run: Callable[[View, Console], dict[str, Any]], report: Path | None) -> bool:
+    """Start a platform beside any other, stress it, and remove it.
+
+    Args:
+        run: stresses it, and gives its report.
+        report: where to write that, or None.
+
+    Returns:
+        Whether every promise held.
+    """
+    if report is not None:
+        require_folder(report)
+    console = Console(highlight=False)
+    instance = own_instance()
+    try:
+        with progress("starting") as tell:
+            detached.down(instance, tell, purge=True)  # what a run that was killed left
+            detached.up(instance, tell)
+        found = run(View(instance), console)
+    finally:
+        with progress("removing") as tell:
+            detached.down(instance, tell, purge=True)
+    if report is not None:
+        report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        console.print(f"report: {report}", soft_wrap=True)
+    return bool(found["passed"])
+
+
+def own_instance() -> Instance:
+    """Give an instance beside the one that the environment names, so that no platform is touched."""
+    name, base = os.environ.get("AGORA_INSTANCE"), os.environ.get("AGORA_PORT_BASE")
+    return Instance.of(f"{name}-{NAME}" if name else NAME, int(base) + BESIDE if base and base.isdecimal() else PORT_BASE)
+
+
+def run_outage(view: View, console: Console, kind: str, seconds: float, rate: float) -> dict[str, Any]:
+    """Run it against a platform that is up.
+
+    Args:
+        view: of the instance.
+        console: told how far it is, and the verdict.
+        kind: one of ``KINDS``.
+        seconds: how long.
+        rate: messages a second, 0 only in an overload.
+
+    Returns:
+        The report.
+    """
+    from bench.outage.run import Options, Outage
+    from cli import operator
+    from runtime.settings import DatabaseSettings, KafkaSettings
+
+    values = view.settings("operator")
+    database, kafka = operator.settings(DatabaseSettings, values), operator.settings(KafkaSettings, values)
+    run = Outage(view, database, kafka, Options(kind, seconds, rate))
+    credentials = run.enrol(lambda words: console.print(words, style="dim"))
+    found = asyncio.run(run.run(credentials, lambda words: console.print(words, soft_wrap=True))).as_dict()
+    _show(found, console)
+    return found
+
+
+def _show(found: dict[str, Any], console: Console) -> None:
+    for check in found["checks"]:
+        mark = "[green]holds[/]" if check["passed"] else "[bold red]FAILS[/]"
+        console.print(f"{mark}  {check['name']} ({check['detail']})", soft_wrap=True)
+
+
+def run_garbage(view: View, console: Console, messages: int, seed: int, window: int) -> dict[str, Any]:
+    """Run it against a platform that is up.
+
+    Args:
+        view: of the instance.
+        console: told how far it is, and the verdict.
+        messages: how many.
+        seed: of them.
+        window: most without an answer at a time.
+
+    Returns:
+        The report.
+    """
+    from bench.garbage.run import Garbage, Options
+    from cli import operator
+    from runtime.settings import DatabaseSettings, KafkaSettings
+
+    values = view.settings("operator")
+    run = Garbage(
+        view,
+        operator.settings(DatabaseSettings, values),
+        operator.settings(KafkaSettings, values),
+        Options(messages, seed, window),
+    )
+    credentials = run.enrol(lambda words: console.print(words, style="dim"))
+    found = asyncio.run(run.run(credentials, lambda words: console.print(words, soft_wrap=True))).as_dict()
+    for code, number in found["codes"].items():
+        console.print(f"{number:>9}  {code}")
+    _show(found, console)
+    console.print(f"{found['messages_per_second']} messages a second, {found['seconds']} s")
+    return found

@@ -1,0 +1,37 @@
+"""Kafka and the database away for a few seconds under load; `agora outage` keeps them away for as long as one likes."""
+
+import asyncio
+
+import pytest
+
+from bench.outage.report import CATCH_UP
+from bench.outage.run import Options, Outage
+from cli import operator
+from deploy.local.view import View
+from runtime.settings import DatabaseSettings, KafkaSettings
+from tests.e2e.conftest import quiet
+
+
+def outage(platform: View, options: Options) -> Outage:
+    values = platform.settings("operator")
+    return Outage(platform, operator.settings(DatabaseSettings, values), operator.settings(KafkaSettings, values), options)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(("away", "told_by"), [("both", "bridge"), ("database", "store")])
+def test_with_servers_away_nothing_is_lost_memory_is_bounded_and_the_delay_is_shown(
+    platform: View, away: str, told_by: str
+) -> None:
+    run = outage(platform, Options(away, seconds=4.0, rate=60.0, devices=3, careless=3))
+    found = asyncio.run(run.run(run.enrol(quiet), quiet))
+    # How fast it catches up says on a busy machine nothing of the platform.
+    assert [check for check in found.checks() if not check.passed and check.name != CATCH_UP] == []
+    assert found.compared.careless_lost == 0, "so few fit into the broker's queue"
+    assert found.course.late[told_by] >= 2.0
+
+
+@pytest.mark.timeout(240)
+def test_more_than_fits_only_delays_receipts_until_devices_hold_back(platform: View) -> None:
+    run = outage(platform, Options("overload", seconds=3.0, rate=20_000.0, devices=2, careless=0))
+    found = asyncio.run(run.run(run.enrol(quiet), quiet))
+    assert [check for check in found.checks() if not check.passed] == []
