@@ -1,13 +1,13 @@
-"""``agora chaos``: kills, freezes and cuts parts of a platform of its own under load, and counts what became of every message."""
+"""``agora chaos``: kills, freezes, cuts or feeds garbage to a platform of its own, and counts what became of every message."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-import os
 import secrets
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from cli.demo_commands import require_folder
+from cli.stress_commands import run_garbage, stress
 from deploy.local.instance import Instance
 
 if TYPE_CHECKING:
@@ -40,11 +41,15 @@ def chaos(
     plant: Annotated[
         str, typer.Option(help="Do wrong on purpose: skipped-frame, doubled-row or unconsented-record; the check must find it.")
     ] = "",
+    garbage: Annotated[int, typer.Option("--garbage", min=0, help="Instead of faults: publish so many messages of garbage.")] = 0,
 ) -> None:
     """Kill, freeze, restart and cut parts of a platform under load, then compare every message with what became of it.
 
     Starts an instance of its own and removes it afterwards; a running platform is never touched. Exit code 1 where anything was
     lost, stored twice, changed, released without consent, overtaken, or did not go on.
+
+    With --garbage nothing is killed: mutated messages go in, between them valid ones that tell whether anything stalls, and each
+    has to end in quarantine with a reason that fits, or be refused by the broker.
 
     Parts: bridge, streams, store, router, gateway, keeper, mosquitto, kafka, postgres, links.
 
@@ -53,9 +58,13 @@ def chaos(
       ./agora chaos --kills 200 --seed 7 --report chaos.json
       ./agora chaos --kills 10 --only store,postgres
       ./agora chaos --kills 0 --plant skipped-frame
+      ./agora chaos --garbage 1000000 --seed 7 --report garbage.json
     """
     if report is not None:
         require_folder(report)
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
+    if garbage:
+        raise typer.Exit(0 if stress(partial(run_garbage, messages=garbage, seed=seed), report) else 1)
     from bench.chaos.options import Options
     from bench.chaos.plan import least_seconds
     from bench.chaos.plants import Plant
@@ -67,22 +76,16 @@ def chaos(
     options = Options(
         kills=kills,
         seconds=seconds or least_seconds(kills),
-        seed=secrets.randbelow(1_000_000) if seed is None else seed,
+        seed=seed,
         only=_parts(only),
         rate=rate,
         plants=tuple(Plant(one) for one in planted),
     )
-    raise typer.Exit(0 if _run(own_instance(), options, report) else 1)
+    raise typer.Exit(0 if _run(Instance.beside(NAME, PORT_BASE, BESIDE), options, report) else 1)
 
 
 def _parts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def own_instance() -> Instance:
-    """Give an instance beside the one that the environment names, so that no platform is touched."""
-    name, base = os.environ.get("AGORA_INSTANCE"), os.environ.get("AGORA_PORT_BASE")
-    return Instance.of(f"{name}-{NAME}" if name else NAME, int(base) + BESIDE if base and base.isdecimal() else PORT_BASE)
 
 
 def _run(instance: Instance, options: Options, path: Path | None) -> bool:

@@ -1,10 +1,9 @@
-"""``agora garbage`` and ``agora outage``: what devices gone wrong send, and servers that are away, each with a verdict."""
+"""``agora outage``: servers that are away, or more than fits; and garbage, for ``agora chaos --garbage``: each with a verdict."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,33 +21,14 @@ from deploy.local.view import View
 NAME, PORT_BASE = "stress", 24000
 BESIDE = 600
 """Where ``AGORA_PORT_BASE`` is set, ports begin so far behind it."""
+GARBAGE_WINDOW = 5_000
+"""Most messages of garbage without an answer at a time."""
 KINDS = ("kafka", "database", "both", "overload")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("garbage", rich_help_panel="Develop")(garbage)
+    """Add ``agora outage``."""
     app.command("outage", rich_help_panel="Develop")(outage)
-
-
-def garbage(
-    messages: Annotated[int, typer.Argument(min=10, help="How many messages of garbage.")] = 5_000,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed sends the same messages.")] = 1,
-    window: Annotated[int, typer.Option(min=1, help="Most messages without an answer at a time.")] = 5_000,
-    report: Annotated[Path | None, typer.Option(help="Write every count as JSON.")] = None,
-) -> None:
-    """Publish garbage through a platform of its own, and check that each message ends in quarantine with a reason that fits.
-
-    Starts an instance that is removed afterwards; a running platform is never touched.
-
-    Between the garbage, valid readings tell whether anything stalls. Exit code 1 where a promise does not hold.
-
-    Examples:
-      ./agora garbage 5000
-      ./agora garbage 1000000 --seed 7 --report garbage.json
-    """
-    run = partial(run_garbage, messages=messages, seed=seed, window=window)
-    raise typer.Exit(0 if stress(run, report) else 1)
 
 
 def outage(
@@ -86,7 +66,7 @@ def stress(run: Callable[[View, Console], dict[str, Any]], report: Path | None) 
     if report is not None:
         require_folder(report)
     console = Console(highlight=False)
-    instance = own_instance()
+    instance = Instance.beside(NAME, PORT_BASE, BESIDE)
     try:
         with progress("starting") as tell:
             detached.down(instance, tell, purge=True)  # what a run that was killed left
@@ -99,12 +79,6 @@ def stress(run: Callable[[View, Console], dict[str, Any]], report: Path | None) 
         report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         console.print(f"report: {report}", soft_wrap=True)
     return bool(found["passed"])
-
-
-def own_instance() -> Instance:
-    """Give an instance beside the one that the environment names, so that no platform is touched."""
-    name, base = os.environ.get("AGORA_INSTANCE"), os.environ.get("AGORA_PORT_BASE")
-    return Instance.of(f"{name}-{NAME}" if name else NAME, int(base) + BESIDE if base and base.isdecimal() else PORT_BASE)
 
 
 def run_outage(view: View, console: Console, kind: str, seconds: float, rate: float) -> dict[str, Any]:
@@ -139,7 +113,7 @@ def _show(found: dict[str, Any], console: Console) -> None:
         console.print(f"{mark}  {check['name']} ({check['detail']})", soft_wrap=True)
 
 
-def run_garbage(view: View, console: Console, messages: int, seed: int, window: int) -> dict[str, Any]:
+def run_garbage(view: View, console: Console, messages: int, seed: int, window: int = GARBAGE_WINDOW) -> dict[str, Any]:
     """Run it against a platform that is up.
 
     Args:

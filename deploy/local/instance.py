@@ -123,6 +123,24 @@ class Instance:
             )
         return cls(name, Ports(port_base), CHECKOUT / ".agora")
 
+    @classmethod
+    def beside(cls, purpose: str, port_base: int, offset: int, environment: Mapping[str, str] | None = None) -> Instance:
+        """Make an instance beside the one that the environment names, so that no platform is touched.
+
+        Args:
+            purpose: what it is for; its name, or the end of it where the environment names an instance.
+            port_base: where its ports begin, unless the environment says where the other's do.
+            offset: how far behind those its own then begin.
+            environment: the variables to look in; the process's own if not given.
+
+        Raises:
+            Problem: the name or the port base cannot be used.
+        """
+        variables = os.environ if environment is None else environment
+        name = variables.get("AGORA_INSTANCE")
+        base = _port_base(variables["AGORA_PORT_BASE"], purpose) + offset if variables.get("AGORA_PORT_BASE") else port_base
+        return cls.of(f"{name}-{purpose}" if name else purpose, base)
+
     @property
     def place(self) -> Path:
         """Where the state folder really is: the servers' user may reach only this path, not the link in the checkout."""

@@ -1,4 +1,4 @@
-"""Garbage through the whole platform, a little of it; `agora garbage` sends as much as one likes."""
+"""Garbage through the whole platform, a little of it; `agora chaos --garbage` sends as much as one likes."""
 
 import asyncio
 

@@ -45,3 +45,10 @@ def test_servers_are_given_the_real_folder_and_not_the_link_in_the_checkout(tmp_
     link.symlink_to(real)
     instance = Instance("main", Instance.of(environment={}).ports, link)
     assert instance.data == real / "main" / "data"
+
+
+def test_one_beside_another_has_a_name_and_ports_of_its_own() -> None:
+    alone = Instance.beside("chaos", 23000, 700, {})
+    assert (alone.name, alone.ports.base) == ("chaos", 23000)
+    beside = Instance.beside("chaos", 23000, 700, {"AGORA_INSTANCE": "second", "AGORA_PORT_BASE": "25000"})
+    assert (beside.name, beside.ports.base) == ("second-chaos", 25700)
