@@ -19,8 +19,8 @@ from runtime.settings import KafkaSettings
 from streams import events, flag_agent, normalise_agent
 from streams.acknowledger import Acknowledger
 from streams.committed import Committed
+from streams.lean import LeanApp
 from streams.outputs import Outputs
-from streams.prompt import PromptTransport
 from streams.settings import StreamsSettings
 
 APP_ID = "agora-streams"
@@ -134,7 +134,7 @@ def build(kafka_settings: KafkaSettings, settings: StreamsSettings, fail: Callab
 
 def _faust_app(kafka_settings: KafkaSettings, settings: StreamsSettings) -> faust.App:
     security = kafka.security(kafka_settings)
-    app = faust.App(
+    return LeanApp(
         APP_ID,
         broker=[f"kafka://{address.strip()}" for address in kafka_settings.bootstrap.split(",")],
         broker_credentials=faust.SASLCredentials(
@@ -168,8 +168,6 @@ def _faust_app(kafka_settings: KafkaSettings, settings: StreamsSettings) -> faus
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
-    app.transport = PromptTransport(app.conf.broker_consumer, app)
-    return app
 
 
 def _follow_rebalances(streams: Streams) -> None:
