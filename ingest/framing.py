@@ -2,6 +2,9 @@
 
 A partition has one frame under way at a time: order is then kept whatever the producer does, and frames grow by themselves with
 the load. The first message after a pause leaves at once.
+
+Under load the frames of all partitions leave at one beat, not each when its own time has come: they then travel to Kafka in one
+request, are fetched together, and what is made of them is written together. Requests, not bytes, are what a small frame costs.
 """
 
 from __future__ import annotations
@@ -155,7 +158,7 @@ class Limits:
     Attributes:
         messages: most messages of a frame, at least 1.
         bytes: most bytes of a frame's messages with their overhead; a single message may not be longer.
-        interval: least seconds between the departures of two frames of a partition, unless the second is full.
+        interval: seconds from one beat to the next. A partition whose frame left waits for the next beat, unless it is full.
     """
 
     messages: int
@@ -172,6 +175,7 @@ class Framer:
         self._sealed: list[deque[Frame]] = [deque() for _ in range(partitions)]
         self._under_way = [False] * partitions
         self._due = [0.0] * partitions
+        self._beat = 0.0
 
     def add(self, partition: int, message: RawMessage, size: int, arrival: Arrival) -> Frame:
         """Put a message into the frame its partition is building.
@@ -215,7 +219,9 @@ class Framer:
             else:
                 continue
             self._under_way[partition] = True
-            self._due[partition] = now + self._limits.interval
+            if now >= self._beat:
+                self._beat = now + self._limits.interval
+            self._due[partition] = self._beat
         return taken
 
     def _ready(self, partition: int, now: float) -> bool:

@@ -66,6 +66,20 @@ def test_partitions_do_not_wait_for_each_other() -> None:
     assert [frame.partition for frame in framing.take(now=5.0)] == [1]
 
 
+def test_under_load_the_frames_of_all_partitions_leave_at_one_beat() -> None:
+    framing = framer()
+    add(framing, 1, partition=0)
+    early = framing.take(now=5.0)
+    add(framing, 2, partition=1)
+    late = framing.take(now=5.015)
+    for frame in (*early, *late):
+        framing.settle(frame)
+    add(framing, 3, partition=0)
+    add(framing, 4, partition=1)
+    assert framing.next_due() == 5.0 + INTERVAL
+    assert [frame.partition for frame in framing.take(now=5.0 + INTERVAL)] == [0, 1]
+
+
 def test_bytes_close_a_frame_too() -> None:
     framing = framer(messages=100, size=250)
     for number in range(3):
