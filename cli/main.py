@@ -25,6 +25,7 @@ COMMAND_MODULES = (
     "cli.stress_commands",
     "cli.test_commands",
     "cli.chaos_commands",
+    "cli.bench_commands",
     "cli.docs_commands",
     "cli.processes",
 )

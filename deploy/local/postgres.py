@@ -113,6 +113,7 @@ class Postgres:
             "max_wal_size": f"{profile.postgres_wal_mib}MB",
             "checkpoint_completion_target": "0.9",
             "wal_compression": "lz4",
+            "track_commit_timestamp": "on" if profile.postgres_commit_times else "off",
             "jit": "off",
             "timezone": "UTC",
             "log_timezone": "UTC",

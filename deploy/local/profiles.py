@@ -17,6 +17,7 @@ class Profile:
         kafka_options: further options of its Java.
         postgres_shared_mib: PostgreSQL's shared buffers.
         postgres_wal_mib: write-ahead log between checkpoints.
+        postgres_commit_times: whether the database notes when transactions are committed, where `agora bench` reads latency.
         broker_queue_mib: what the MQTT broker may keep for one client that does not take its messages.
         broker_denials_logged: whether each publish that the broker's access list forbids stands in its log.
     """
@@ -25,6 +26,7 @@ class Profile:
     kafka_options: tuple[str, ...]
     postgres_shared_mib: int
     postgres_wal_mib: int
+    postgres_commit_times: bool
     broker_queue_mib: int
     broker_denials_logged: bool
 
@@ -37,6 +39,7 @@ PROFILES = {
         kafka_options=QUICK_START,
         postgres_shared_mib=128,
         postgres_wal_mib=512,
+        postgres_commit_times=False,
         broker_queue_mib=128,
         broker_denials_logged=True,
     ),
@@ -45,6 +48,7 @@ PROFILES = {
         kafka_options=(),
         postgres_shared_mib=1024,
         postgres_wal_mib=8192,
+        postgres_commit_times=True,
         broker_queue_mib=1024,
         broker_denials_logged=False,
     ),

@@ -1,0 +1,39 @@
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from deploy.local.instance import CHECKOUT
+
+
+def facts() -> dict[str, str]:
+    """Give the machine's facts and the version that was measured; no name of the machine and no path of it."""
+    return {
+        "processor": _field(Path("/proc/cpuinfo"), "model name") or platform.processor() or "unknown",
+        "cores": str(os.cpu_count()),
+        "memory": f"{int(_field(Path('/proc/meminfo'), 'MemTotal').split()[0]) / 2**20:.0f} GiB",
+        "system": _field(Path("/etc/os-release"), "PRETTY_NAME", "=").strip('"') or platform.system(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+    }
+
+
+def _field(path: Path, name: str, separator: str = ":") -> str:
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.partition(separator)[2].strip() for line in lines if line.startswith(name)), "")
+
+
+def _commit() -> str:
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=CHECKOUT, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return "unknown"
+    return said.stdout.strip() or "unknown"

@@ -1,0 +1,237 @@
+"""One run of the whole chain: publish, wait for the last committed row, tell what it took. A run that lost something fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+
+from psycopg import AsyncConnection
+
+from bench.chain import commits
+from bench.chain.generator import Plan, Published
+from bench.chain.platform import Platform
+from bench.chain.statistics import per_million, percentiles
+from bench.chain.workload import ORG, READINGS
+from contracts.errors import AgoraError
+from contracts.mqtt import RECEIPTS, ROOT
+from deploy.local.instance import CHECKOUT
+from storage.ledger import settle
+
+STALL_SECONDS = 60.0
+LEDGER_SECONDS = 60.0
+POLL_SECONDS = 0.2
+LOOK_SECONDS, LOOSE_LOOK_SECONDS = 0.01, 0.05
+"""Between two looks for commits: where latency is what is wanted, and where only the last one is."""
+_STORED = "SELECT coalesce(sum(readings_stored), 0)::bigint FROM ledger_devices"
+Tell = Callable[[str], None]
+
+
+class Lost(AgoraError):
+    """What came out is not what went in."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is published.
+
+    Attributes:
+        messages: how many.
+        devices: of how many devices.
+        rate: a second; 0 for as fast as it goes.
+        receipts: whether every message asks for a receipt.
+    """
+
+    messages: int
+    devices: int
+    rate: float = 0.0
+    receipts: bool = False
+
+
+@dataclass
+class Run:
+    """What a run took.
+
+    Attributes:
+        subject: what was measured.
+        load: with what.
+        seconds: from the first publish to the last committed row visible.
+        messages_per_second: sustained.
+        readings_per_second: sustained, three times as many.
+        latency: seconds from publishing to visibility, by percentile.
+        by_second: the median of it for each second of publishing, in their order: whether it is steady.
+        cpu: processor seconds a million messages by process.
+        memory: bytes by process, at the end (PSS).
+        receipts: that came back.
+        behind: by how much the generator was late at the most, seconds.
+        rows: that were written.
+    """
+
+    subject: str
+    load: Load
+    seconds: float
+    messages_per_second: float
+    readings_per_second: float
+    latency: dict[str, float] = field(default_factory=dict)
+    by_second: list[float] = field(default_factory=list)
+    cpu: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
+    receipts: int = 0
+    behind: float = 0.0
+    rows: int = 0
+
+
+@asynccontextmanager
+async def generator(platform: Platform, load: Load) -> AsyncIterator[Callable[[], asyncio.Task[Published]]]:
+    """Start a generator and let it connect.
+
+    Yields:
+        What lets it begin, and gives what it did.
+    """
+    plan = Plan(
+        port=platform.instance.ports.mqtt,
+        ca_file=str(platform.instance.certificates / "ca.pem"),
+        accounts=platform.accounts[:-1],
+        devices=load.devices,
+        messages=load.messages,
+        rate=load.rate,
+        receipts=load.receipts,
+        receipts_filter=f"{ROOT}/{ORG}/+/down/{RECEIPTS}" if load.receipts else "",
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.chain.generator",
+        cwd=CHECKOUT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=platform.stack.env("bridge"),
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    source, sink = process.stdout, process.stdin
+
+    async def work() -> Published:
+        sink.write(b"go\n")
+        line = await source.readline()
+        if not line:
+            raise Lost("the generator ended early; what it said stands above")
+        return Published(**json.loads(line))
+
+    try:
+        sink.write(json.dumps(asdict(plan)).encode() + b"\n")
+        if await source.readline() != b"ready\n":
+            raise Lost("the generator did not get ready; what it said stands above")
+        yield lambda: asyncio.create_task(work())
+    finally:
+        if process.returncode is None:
+            sink.close()
+            try:
+                await asyncio.wait_for(process.wait(), 10)
+            except TimeoutError:
+                process.kill()
+
+
+async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) -> Run:
+    """Send messages through the whole chain.
+
+    Args:
+        platform: with our processes running.
+        load: what to publish.
+        subject: what the run is called.
+        tell: told how far it is.
+
+    Returns:
+        What it took.
+
+    Raises:
+        Lost: a row is missing or too much, the ledger does not close, or a receipt is missing.
+    """
+    async with (
+        await AsyncConnection.connect(platform.conninfo, autocommit=True) as books,
+        commits.Watcher(platform.conninfo, LOOK_SECONDS if load.rate else LOOSE_LOOK_SECONDS) as watcher,
+        generator(platform, load) as begin,
+    ):
+        before = await stored(books)
+        used = platform.usage(watcher.backend)
+        task = begin()
+        await _await_rows(books, before + load.messages * READINGS, task, tell)
+        published = await task
+        after = platform.usage(watcher.backend, memory=True)
+        seen = watcher.seen
+    rows = await commits.rows_by_commit(platform.conninfo, published.begun - 0.001)
+    written = sum(count for _, _, count in rows)
+    await check(platform, load, published, written)
+    ended = max(seen.visible(committed) or 0 for committed, _, _ in rows) / 1e6
+    run = summary(subject, load, published, ended, after.since(used))
+    run.latency = percentiles(commits.latencies(rows, seen))
+    run.by_second = _by_second(rows, seen, published.begun)
+    run.memory, run.rows = after.memory, written
+    return run
+
+
+def summary(subject: str, load: Load, published: Published, ended: float, cpu: dict[str, float]) -> Run:
+    """Put rates and processor time together.
+
+    Args:
+        subject: what was measured.
+        load: with what.
+        published: what the generator did.
+        ended: wall clock at which the last row was visible, seconds.
+        cpu: processor seconds by process.
+    """
+    seconds = ended - published.begun
+    rate = load.messages / seconds
+    costs = cpu | {"generator": published.cpu}
+    return Run(
+        subject,
+        load,
+        seconds,
+        rate,
+        rate * READINGS,
+        cpu={name: per_million(used, load.messages) for name, used in costs.items()},
+        receipts=published.receipts,
+        behind=published.behind,
+    )
+
+
+def _by_second(rows: list[tuple[int, int, int]], seen: commits.Seen, begun: float) -> list[float]:
+    seconds: dict[int, list[tuple[int, int, int]]] = {}
+    for row in rows:
+        seconds.setdefault(int(row[1] / 1e6 - begun), []).append(row)
+    return [percentiles(commits.latencies(seconds[each], seen), (50.0,)).get("p50", 0.0) for each in sorted(seconds)]
+
+
+async def stored(books: AsyncConnection) -> int:
+    """Give how many readings the ledger says are stored."""
+    row = await (await books.execute(_STORED)).fetchone()
+    assert row is not None, "an aggregate gives a row"
+    return int(row[0])
+
+
+async def _await_rows(books: AsyncConnection, wanted: int, task: asyncio.Task[Published], tell: Tell) -> None:
+    """Wait until so many readings are stored, as the ledger counts them in the transactions that store them."""
+    newest, moved = -1, time.monotonic()
+    while (there := await stored(books)) < wanted:
+        if task.done() and task.exception() is not None:
+            task.result()
+        if there != newest:
+            newest, moved = there, time.monotonic()
+        elif time.monotonic() - moved > STALL_SECONDS:
+            raise Lost(f"{wanted - there} readings are not stored, and for {STALL_SECONDS:.0f} s none came")
+        tell(f"{wanted - there} readings to come")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def check(platform: Platform, load: Load, published: Published, rows: int) -> None:
+    """See that what came out is what went in.
+
+    Raises:
+        Lost: it is not.
+    """
+    if rows != load.messages * READINGS:
+        raise Lost(f"{load.messages} messages were sent and {rows} rows written, not {load.messages * READINGS}")
+    if load.receipts and published.receipts < load.messages:
+        raise Lost(f"{load.messages - published.receipts} messages never got their receipt")
+    found = await settle(platform.database, platform.kafka, LEDGER_SECONDS)
+    if not found.closed:
+        raise Lost(f"the ledger does not close: difference {found.difference}, lag {found.lag}, in flight {found.in_flight}")

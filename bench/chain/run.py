@@ -1,0 +1,132 @@
+"""The whole benchmark, step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.chain import history, measure, peer, stages
+from bench.chain.measure import Load, Run, Tell
+from bench.chain.platform import OURS, Platform
+from bench.chain.sessions import forget_session
+from deploy.local.instance import Instance
+from deploy.local.stack import Stack
+
+CONNECTIONS = 50
+"""Of the generator, each for a part of the devices."""
+WARM_MESSAGES = 20_000
+"""Sent before anything counts: Java compiles, pools fill, groups come together."""
+CHAIN = "chain"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was asked for.
+
+    Attributes:
+        messages: per run.
+        devices: how many publish.
+        rate: messages a second of the latency run; 0 leaves it out.
+        stages: what to measure: ``chain``, and single stages of ``stages.STAGES``.
+        receipts: whether every message asks for a receipt.
+        sharing: whether an app gets one of the three readings of each message.
+        workers: of streams and of store, 1 or 2.
+        rows: rows that are stored before.
+        against: ``telegraf``, or empty.
+        rounds: how often each run is repeated.
+    """
+
+    messages: int = 200_000
+    devices: int = 1_000
+    rate: float = 5_000.0
+    stages: tuple[str, ...] = (CHAIN,)
+    receipts: bool = False
+    sharing: bool = False
+    workers: int = 1
+    rows: int = 0
+    against: str = ""
+    rounds: int = 3
+
+    def load(self, messages: int, rate: float = 0.0) -> Load:
+        """Make a load of these devices."""
+        return Load(messages, self.devices, rate, self.receipts)
+
+
+def run(instance: Instance, options: Options, tell: Tell) -> list[Run]:
+    """Start servers with nothing in them, measure, and stop them.
+
+    Args:
+        instance: in which to run; what it held is removed.
+        options: what to measure.
+        tell: told each step.
+
+    Returns:
+        The runs.
+
+    Raises:
+        Lost: a run lost something.
+        Problem: something on this machine is in the way.
+    """
+    telegraf = peer.program(instance, tell) if options.against else None
+    shutil.rmtree(instance.folder, ignore_errors=True)
+    with Stack(instance, progress=tell) as stack:
+        stack.start_servers()
+        platform = Platform(stack, min(CONNECTIONS, options.devices))
+        return asyncio.run(Bench(platform, options, tell, telegraf).run())
+
+
+class Bench:
+    """One benchmark on running servers."""
+
+    def __init__(self, platform: Platform, options: Options, tell: Tell, telegraf: Path | None = None) -> None:
+        self._platform = platform
+        self._options = options
+        self._tell = tell
+        self._telegraf = telegraf
+        sharing = ("router",) if options.sharing or "router" in options.stages else ()
+        self._ours = (*OURS, *sharing)
+
+    async def run(self) -> list[Run]:
+        """Measure everything that was asked for."""
+        options, platform = self._options, self._platform
+        await asyncio.to_thread(platform.enrol, options.devices, len(self._ours) > len(OURS), self._tell)
+        if options.rows:
+            await asyncio.to_thread(history.fill, platform, options.rows, options.devices, self._tell)
+        runs: list[Run] = []
+        if self._telegraf:
+            await asyncio.to_thread(peer.prepare, platform)
+        for number in range(options.rounds if CHAIN in options.stages else 0):
+            runs += await self._chain(f"round {number + 1} of {options.rounds}")
+            if self._telegraf:
+                runs += await self._peer(self._telegraf, f"round {number + 1} of {options.rounds}, Telegraf")
+        single = tuple(name for name in options.stages if name != CHAIN)
+        for rate in {0.0, options.rate} if single else ():
+            runs += await stages.each(platform, options.load(options.messages, rate), single, self._tell)
+        return runs
+
+    async def _chain(self, where: str) -> list[Run]:
+        options, platform = self._options, self._platform
+        platform.start(*self._ours, second=options.workers == 2)
+        await self._measure(where, "warm-up", options.load(min(WARM_MESSAGES, options.messages)))
+        runs = [await self._measure(where, CHAIN, options.load(options.messages))]
+        if options.rate:
+            load = options.load(min(options.messages, int(options.rate * 20)), options.rate)
+            runs.append(await self._measure(where, f"{CHAIN} at {options.rate:g}/s", load))
+        if self._telegraf:
+            platform.stop(*(f"{name}-2" for name in self._ours), *self._ours[::-1])
+            bridge = platform.stack.settings("bridge")
+            await forget_session(platform.instance, bridge["AGORA_MQTT_USERNAME"], bridge["AGORA_MQTT_PASSWORD"])
+        return runs
+
+    async def _measure(self, where: str, subject: str, load: Load) -> Run:
+        return await measure.run_chain(self._platform, load, subject, lambda step: self._tell(f"{where}, {subject}: {step}"))
+
+    async def _peer(self, telegraf: Path, where: str) -> list[Run]:
+        options, platform = self._options, self._platform
+        plain = Load(options.messages, options.devices)
+        async with peer.running(platform, telegraf):
+            warm = Load(min(WARM_MESSAGES, options.messages), options.devices)
+            await peer.run_peer(platform, warm, "warm-up", lambda step: self._tell(f"{where}, warm-up: {step}"))
+            return [await peer.run_peer(platform, plain, "telegraf", lambda step: self._tell(f"{where}: {step}"))]

@@ -1,0 +1,109 @@
+"""``agora bench``: how fast it is, what it costs, and whether anything is lost on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cli.demo_commands import require_folder
+from cli.server_commands import progress
+from deploy.local.instance import Instance
+from deploy.local.problems import Problem
+
+STAGES = ("chain", "bridge", "streams", "store", "router")
+PEERS = ("telegraf",)
+INSTANCE, PORT_BASE = "bench", 23000
+PROFILE = "bench"
+TELL_SECONDS = 2.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``agora bench``."""
+    app.command("bench", rich_help_panel="Develop")(bench)
+
+
+def bench(
+    messages: Annotated[int, typer.Option(min=1_000, help="Messages of each run, three readings each.")] = 200_000,
+    devices: Annotated[int, typer.Option(min=1, max=50_000, help="Devices that publish in turn.")] = 1_000,
+    rate: Annotated[float, typer.Option(min=0.0, help="Messages a second of the run for latency; 0 leaves it out.")] = 5_000.0,
+    stages: Annotated[str, typer.Option(help=f"What to measure: all, or some of {', '.join(STAGES)}, by commas.")] = "chain",
+    receipts: Annotated[bool, typer.Option("--receipts/--no-receipts", help="Each message asks for its receipt.")] = False,
+    sharing: Annotated[bool, typer.Option("--sharing/--no-sharing", help="An app gets a third of all readings.")] = False,
+    workers: Annotated[int, typer.Option(min=1, max=2, help="Workers of streams and of store, each.")] = 1,
+    rows: Annotated[int, typer.Option(min=0, help="Rows of earlier days that are stored before.")] = 0,
+    against: Annotated[str, typer.Option(help="Run telegraf in turn, with the same messages on the same servers.")] = "",
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="How often each run is repeated.")] = 3,
+    report: Annotated[Path | None, typer.Option(help="Write every run and the machine's facts as JSON.")] = None,
+) -> None:
+    """Measure the real chain: from a device's publish to the committed row, over TLS, with every check on.
+
+    It runs on servers of its own, with empty data, in the instance `bench` (ports from 23000), sized by the profile `bench`. A
+    run that lost or doubled a reading, or whose ledger does not close, ends it with exit code 1. Nothing else should run then.
+
+    Examples:
+      ./agora bench
+      ./agora bench --stages all --receipts --sharing
+      ./agora bench --against telegraf --rounds 3 --report bench.json
+      ./agora bench --devices 10000 --rows 100000000 --workers 2
+    """
+    wanted = _stages(stages)
+    if against and against not in PEERS:
+        raise Problem(f"there is nothing called {against!r} to run in turn", f"--against takes {', '.join(PEERS)}.")
+    if report is not None:
+        require_folder(report)
+    os.environ.setdefault("AGORA_PROFILE", PROFILE)
+    # Imported here: these are heavy, and only a benchmark that runs needs them.
+    from bench.chain import machine, run
+    from bench.chain import report as reports
+
+    options = run.Options(messages, devices, rate, wanted, receipts, sharing, workers, rows, against, rounds)
+    facts = machine.facts()
+    with progress("measuring") as tell:
+        found = run.run(_instance(), options, _seldom(tell))
+    console = Console(highlight=False)
+    console.print(reports.rates(found), reports.costs(found))
+    for what, ratio in reports.ratio(found).items():
+        console.print(f"against {against}: {what} × {ratio:.2f}")
+    console.print("Every message was stored once, and the ledger closed after each run.")
+    if report is not None:
+        report.write_text(json.dumps(reports.as_json(found, asdict(options), facts), indent=2) + "\n", encoding="utf-8")
+        console.print(f"report: {report}", soft_wrap=True)
+
+
+def _stages(given: str) -> tuple[str, ...]:
+    named = STAGES if given == "all" else tuple(dict.fromkeys(part.strip() for part in given.split(",")))
+    unknown = [name for name in named if name not in STAGES]
+    if unknown:
+        raise Problem(f"there is no stage {unknown[0]!r}", f"--stages takes all, or some of {', '.join(STAGES)}.")
+    return named
+
+
+def _instance() -> Instance:
+    """Give an instance of the benchmark's own, beside the one that is named: it is emptied each time."""
+    named = os.environ.get("AGORA_INSTANCE", "")
+    name = named if named.endswith(INSTANCE) else f"{named[:26]}-{INSTANCE}" if named else INSTANCE
+    base = os.environ.get("AGORA_PORT_BASE")
+    return Instance.of(name) if base else Instance.of(name, PORT_BASE)
+
+
+def _seldom(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Leave out what follows too soon on what was told last and differs from it by a number only."""
+    last, at = "", 0.0
+
+    def told(step: str) -> None:
+        nonlocal last, at
+        words = "".join(letter for letter in step if not letter.isdigit() and letter != ",")
+        now = time.monotonic()
+        if words != last or now - at >= TELL_SECONDS:
+            last, at = words, now
+            tell(step)
+
+    return told
