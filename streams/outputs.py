@@ -18,6 +18,8 @@ from streams import events
 
 RETRY_SECONDS = 0.2
 START_RETRY_SECONDS = 1.0
+LINGER_MILLISECONDS = 4
+"""How long an output waits for those of other frames: the bridge's frames come together, and a request costs more than a record."""
 BATCH_BYTES = 256 * 1024
 """Frames are large; aiokafka's default of 16 KiB would make a request of each. A request holds one batch of every partition."""
 
@@ -53,7 +55,11 @@ def patient_producer(settings: KafkaSettings) -> AIOKafkaProducer:
         A producer that was not started yet.
     """
     producer = kafka.producer(
-        settings, max_request_size=VITALS.max_message_bytes, max_batch_size=BATCH_BYTES, request_timeout_ms=30_000
+        settings,
+        max_request_size=VITALS.max_message_bytes,
+        max_batch_size=BATCH_BYTES,
+        request_timeout_ms=30_000,
+        linger_ms=LINGER_MILLISECONDS,
     )
     producer._message_accumulator._batch_ttl = math.inf
     return producer
