@@ -2,6 +2,7 @@
 
 For every record Faust's consumer starts four tasks, to hand it over or give up when the flow is suspended or the worker stops; a
 hand-over nearly always ends without waiting at all. And its monitor keeps statistics that nobody reads: ours are on ``/metrics``.
+And while one partition is held back, it looks for records of the others a second long, whatever has become of the first.
 """
 
 from __future__ import annotations
@@ -17,9 +18,25 @@ from mode.services import WaitResults
 
 from streams.prompt import PromptConsumer
 
+HELD_SECONDS = 0.01
+"""How long records are waited for while a partition is held back."""
+
 
 class LeanConsumer(PromptConsumer):  # type: ignore[misc]  # Faust is untyped here
     """Hands a record over at once where nothing holds it up, and else as Faust does."""
+
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
+        """Wait for records, but for a moment only while a partition is held back because too much of it waits for its agent.
+
+        Faust waits a second for the others and is not told when the agent has caught up: it then stands still for as long, with
+        records in hand.
+        """
+        if not self._buffered_partitions:
+            return await super()._wait_next_records(timeout)
+        if self.flow_active and not self._get_active_partitions():
+            await self.sleep(HELD_SECONDS)
+            return {}, self._get_active_partitions()
+        return await super()._wait_next_records(HELD_SECONDS)
 
     async def wait_first(self, *waited: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109 - Faust's signature
         """Wait for the first of several; when the first of them ends without waiting, no task is started.

@@ -19,7 +19,8 @@ from streams import events
 RETRY_SECONDS = 0.2
 START_RETRY_SECONDS = 1.0
 LINGER_MILLISECONDS = 4
-"""How long an output waits for those of other frames: the bridge's frames come together, and a request costs more than a record."""
+"""How long an output waits for those of other frames: the bridge's frames come together, and a request costs more than a
+record."""
 BATCH_BYTES = 256 * 1024
 """Frames are large; aiokafka's default of 16 KiB would make a request of each. A request holds one batch of every partition."""
 

@@ -1,9 +1,10 @@
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from streams.lean import LeanConsumer, _finish
+from streams.lean import HELD_SECONDS, LeanConsumer, _finish
 
 
 class Flow(LeanConsumer):
@@ -12,6 +13,41 @@ class Flow(LeanConsumer):
     def __init__(self) -> None:
         self._stopped, self._crashed = asyncio.Event(), asyncio.Event()
         self.loop = asyncio.get_running_loop()
+
+
+class Fetching(Flow):
+    """One of two partitions is held back; notes for how long the others are waited for."""
+
+    def __init__(self, active: set[str]) -> None:
+        super().__init__()
+        self.flow_active, self.waits, self.slept = True, list[float](), list[float]()
+        self.not_waiting_next_records = asyncio.Event()
+        self.app = SimpleNamespace(client_only=False)
+        self._buffered_partitions, self._active = {"raw-1"}, active
+
+    def _get_active_partitions(self) -> set[str]:
+        return self._active
+
+    async def _getmany(self, active_partitions: set[str], timeout: float) -> dict[str, list[object]]:  # noqa: ASYNC109
+        self.waits.append(timeout)
+        return {}
+
+    async def sleep(self, n: float) -> None:
+        self.slept.append(n)
+
+
+async def test_while_a_partition_is_held_back_the_others_are_waited_for_a_moment_only() -> None:
+    fetching = Fetching({"vitals-1"})
+    await fetching._wait_next_records(1.0)
+    fetching._buffered_partitions.clear()
+    await fetching._wait_next_records(1.0)
+    assert fetching.waits == [HELD_SECONDS, 1.0]
+
+
+async def test_when_all_are_held_back_they_are_looked_at_again_in_a_moment() -> None:
+    fetching = Fetching(set())
+    assert await fetching._wait_next_records(1.0) == ({}, set())
+    assert (fetching.waits, fetching.slept) == ([], [HELD_SECONDS])
 
 
 async def at_once() -> str:
