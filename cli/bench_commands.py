@@ -41,6 +41,7 @@ def bench(
     rows: Annotated[int, typer.Option(min=0, help="Rows of earlier days that are stored before.")] = 0,
     against: Annotated[str, typer.Option(help="Run telegraf in turn, with the same messages on the same servers.")] = "",
     rounds: Annotated[int, typer.Option(min=1, max=20, help="How often each run is repeated.")] = 3,
+    loaded: Annotated[bool, typer.Option("--loaded", help="Latency at half and at 80 % of the sustained rate, too.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write every run and the machine's facts as JSON.")] = None,
 ) -> None:
     """Measure the real chain: from a device's publish to the committed row, over TLS, with every check on.
@@ -64,7 +65,7 @@ def bench(
     from bench.chain import machine, run
     from bench.chain import report as reports
 
-    options = run.Options(messages, devices, rate, wanted, receipts, sharing, workers, rows, against, rounds)
+    options = run.Options(messages, devices, rate, wanted, receipts, sharing, workers, rows, against, rounds, loaded)
     facts = machine.facts()
     with progress("measuring") as tell:
         found = run.run(_instance(), options, _seldom(tell))

@@ -18,7 +18,11 @@ CONNECTIONS = 50
 """Of the generator, each for a part of the devices."""
 WARM_MESSAGES = 20_000
 """Sent before anything counts: Java compiles, pools fill, groups come together."""
+STEADY_SECONDS = 20
+"""How long a run at a fixed rate lasts at most."""
 CHAIN = "chain"
+LOADED = (0.5, 0.8)
+"""Parts of the sustained rate at which latency is measured, too."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Options:
         messages: per run.
         devices: how many publish.
         rate: messages a second of the latency run; 0 leaves it out.
+        loaded: whether latency is measured at half and at 80 % of the sustained rate, too.
         stages: what to measure: ``chain``, and single stages of ``stages.STAGES``.
         receipts: whether every message asks for a receipt.
         sharing: whether an app gets one of the three readings of each message.
@@ -48,6 +53,7 @@ class Options:
     rows: int = 0
     against: str = ""
     rounds: int = 3
+    loaded: bool = False
 
     def load(self, messages: int, rate: float = 0.0) -> Load:
         """Make a load of these devices."""
@@ -111,9 +117,14 @@ class Bench:
         platform.start(*self._ours, second=options.workers == 2)
         await self._measure(where, "warm-up", options.load(min(WARM_MESSAGES, options.messages)))
         runs = [await self._measure(where, CHAIN, options.load(options.messages))]
-        if options.rate:
-            load = options.load(min(options.messages, int(options.rate * 20)), options.rate)
-            runs.append(await self._measure(where, f"{CHAIN} at {options.rate:g}/s", load))
+        sustained = runs[0].messages_per_second
+        rates = {f"{CHAIN} at {options.rate:g}/s": options.rate}
+        if options.loaded:
+            rates |= {f"{CHAIN} at {part:.0%} of that": sustained * part for part in LOADED}
+        for subject, rate in rates.items():
+            if rate:
+                load = options.load(min(options.messages, int(rate * STEADY_SECONDS)), rate)
+                runs.append(await self._measure(where, subject, load))
         if self._telegraf:
             platform.stop(*(f"{name}-2" for name in self._ours), *self._ours[::-1])
             bridge = platform.stack.settings("bridge")

@@ -9,9 +9,8 @@ from bench.chain.measure import Load, Run
 
 def run(subject: str, rate: float, cpu: float, load_rate: float = 0.0) -> Run:
     load = Load(1000, 10, load_rate)
-    return Run(
-        subject, load, 1000 / rate, rate, 3 * rate, {"p50": 0.05, "p99": 0.1}, {"store": cpu, "generator": 5.0}, {"store": 2**20}
-    )
+    latency, costs = {"p50": 0.05, "p99": 0.1}, {"store": cpu, "generator": 5.0}
+    return Run(subject, load, 1000 / rate, rate, 3 * rate, latency, cpu=costs, memory={"store": 2**20})
 
 
 RUNS = [
