@@ -22,7 +22,7 @@ HELD_SECONDS = 0.01
 """How long records are waited for while a partition is held back."""
 
 
-class LeanConsumer(PromptConsumer):  # type: ignore[misc]  # Faust is untyped here
+class LeanConsumer(PromptConsumer):
     """Hands a record over at once where nothing holds it up, and else as Faust does."""
 
     async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
@@ -96,7 +96,7 @@ def _go_on(begun: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any,
             return ended.value
 
 
-class LeanTransport(Transport):  # type: ignore[misc]
+class LeanTransport(Transport):  # type: ignore[misc]  # Faust is untyped here
     """Faust's Kafka with our consumer."""
 
     Consumer = LeanConsumer
