@@ -20,7 +20,9 @@ from deploy.local.problems import Problem
 
 STAGES = ("chain", "bridge", "streams", "store", "router")
 PEERS = ("telegraf",)
-INSTANCE, PORT_BASE = "bench", 23000
+INSTANCE, PORT_BASE = "bench", 25000
+BESIDE = 800
+"""Where ``AGORA_PORT_BASE`` is set, ports begin so far behind it."""
 PROFILE = "bench"
 TELL_SECONDS = 2.0
 
@@ -46,7 +48,7 @@ def bench(
 ) -> None:
     """Measure the real chain: from a device's publish to the committed row, over TLS, with every check on.
 
-    It runs on servers of its own, with empty data, in the instance `bench` (ports from 23000), sized by the profile `bench`. A
+    It runs on servers of its own, with empty data, in the instance `bench` (ports from 25000), sized by the profile `bench`. A
     run that lost or doubled a reading, or whose ledger does not close, ends it with exit code 1. Nothing else should run then.
 
     Examples:
@@ -68,7 +70,7 @@ def bench(
     options = run.Options(messages, devices, rate, wanted, receipts, sharing, workers, rows, against, rounds, loaded)
     facts = machine.facts()
     with progress("measuring") as tell:
-        found = run.run(_instance(), options, _seldom(tell))
+        found = run.run(Instance.beside(INSTANCE, PORT_BASE, BESIDE), options, _seldom(tell))
     console = Console(highlight=False)
     console.print(reports.rates(found), reports.costs(found))
     for what, ratio in reports.ratio(found).items():
@@ -85,14 +87,6 @@ def _stages(given: str) -> tuple[str, ...]:
     if unknown:
         raise Problem(f"there is no stage {unknown[0]!r}", f"--stages takes all, or some of {', '.join(STAGES)}.")
     return named
-
-
-def _instance() -> Instance:
-    """Give an instance of the benchmark's own, beside the one that is named: it is emptied each time."""
-    named = os.environ.get("AGORA_INSTANCE", "")
-    name = named if named.endswith(INSTANCE) else f"{named[:26]}-{INSTANCE}" if named else INSTANCE
-    base = os.environ.get("AGORA_PORT_BASE")
-    return Instance.of(name) if base else Instance.of(name, PORT_BASE)
 
 
 def _seldom(tell: Callable[[str], None]) -> Callable[[str], None]:
