@@ -32,7 +32,7 @@ class AlertTransition(msgspec.Struct, frozen=True, omit_defaults=True):
     """A record of ``agora.alerts.v1``, keyed by subject.
 
     Attributes:
-        alert: id of the alert, derived from subject, rule and onset (``alert_id``).
+        alert: id of the alert, derived from subject, rule, onset and series (``alert_id``).
         org: organisation of the subject's device.
         subject: subject.
         rule: name of the rule.
@@ -97,18 +97,20 @@ _transition_decoder = msgspec.json.Decoder(AlertTransition)
 _command_decoder = msgspec.json.Decoder(AlertCommand)
 
 
-def alert_id(subject: str, rule: str, onset: int) -> str:
-    """Derive an alert's id, so that a restart neither doubles nor forgets it.
+def alert_id(subject: str, rule: str, onset: int, series: str = "") -> str:
+    """Derive an alert's id, so that a restart neither doubles nor forgets it, and two sensors never share one.
 
     Args:
         subject: subject.
         rule: rule name.
         onset: instant in microseconds.
+        series: the sensor that saw it, ``<org>/<device>/<site>``.
 
     Returns:
         UUID version 8 (RFC 9562, section 5.8) in text.
     """
-    digest = bytearray(blake2b(f"{subject}\x1f{rule}\x1f{onset}".encode(), digest_size=16).digest())
+    seed = f"{subject}\x1f{rule}\x1f{onset}\x1f{series}"
+    digest = bytearray(blake2b(seed.encode(), digest_size=16).digest())
     digest[6] = (digest[6] & 0x0F) | 0x80
     digest[8] = (digest[8] & 0x3F) | 0x80
     return str(UUID(bytes=bytes(digest)))

@@ -17,9 +17,10 @@ from streams.rules.limits import RuleBook
 from streams.rules.state import FlagState, encode_state
 from streams.rules.thresholds import Judged, judge, obey
 
-MAX_STATE_BYTES = 256 * 1024
-"""Far below what Kafka takes. Only the transitions kept for a repeat can fill it, when a device uploads thousands of readings at
-once: they are then confirmed first and not kept. A state that is larger without them is a defect and stops the process."""
+MAX_STATE_BYTES = 512 * 1024
+"""Half of what Kafka takes. Series and alerts are bounded to less, so only the transitions kept for a repeat can fill it, when a
+device uploads thousands of readings at once: they are then confirmed first and not kept. A state that is larger without them is a
+defect and stops the process."""
 
 Stages = list[list[Output]]
 """What to write, each list in order; one is sent only after those before it are confirmed."""

@@ -8,13 +8,19 @@ from contracts.alerts import AlertTransition, Severity
 from contracts.decoding import decoded
 
 MAX_OPEN_PAST = 16
-"""Alerts about the past kept open for a person's word; the oldest leaves first. Live alerts are bounded by the rules."""
+"""Alerts about the past kept open for a person's word; the oldest leaves first. Live alerts are bounded by the series."""
+MAX_SERIES = 8
+"""Series of one vital that a side judges at once; beyond it the stalest without an open alert is forgotten."""
+MAX_HELD = 256
+"""The same over all sides of a subject, whatever its rules and devices, so that a state stays below ``MAX_STATE_BYTES``."""
+MAX_EPISODES = 32
+"""Times outside the limits that a series remembers, the newest, so that their readings raise nothing when they come again."""
 MAX_CLOSED = 32
 """Ids of alerts closed last, so that a repeated reading does not open one of them again."""
 
 
 class OpenAlert(msgspec.Struct, array_like=True):
-    """An alert that was raised and not yet resolved."""
+    """An alert that was raised and not yet resolved. ``series`` is empty where a version before series raised it."""
 
     alert: str
     org: str
@@ -26,22 +32,25 @@ class OpenAlert(msgspec.Struct, array_like=True):
     number: int
     acknowledged: bool = False
     about_past: bool = False
+    series: str = ""
 
 
 class SideState(msgspec.Struct, array_like=True):
-    """Where one side (low or high) of one rule stands.
+    """Where one series stands with one side (low or high) of one rule.
 
     Attributes:
-        last_at: ``effective_at`` of the newest reading judged, or its arrival where that is earlier.
+        last_at: ``effective_at`` of the series' newest reading judged, or its arrival where that is earlier.
         outside_since: when the value left the limits, or None while inside.
         alert: id of the live alert, empty when none is open.
         muted: True after a person resolved the alert, until the value has been inside the limits.
+        episodes: (first, last) instant of the times outside that are over and judged, oldest first.
     """
 
     last_at: int = 0
     outside_since: int | None = None
     alert: str = ""
     muted: bool = False
+    episodes: tuple[tuple[int, int], ...] = ()
 
 
 class Watermark(msgspec.Struct, array_like=True):
@@ -78,18 +87,20 @@ class FlagState(msgspec.Struct, array_like=True):
     """Everything remembered of one subject.
 
     Attributes:
-        sides: by ``<rule>/<low|high>``.
+        unclaimed: by ``<rule>/<low|high>``, from a version that did not tell series apart; the next one measured takes it over.
         alerts: open alerts by id.
         closed: ids closed last, oldest first.
         watermarks: by source topic.
         kept_at: the same of the newest reading when the state was last written to the changelog.
+        series: by ``<org>/<device>/<site>``, then by ``<rule>/<low|high>``.
     """
 
-    sides: dict[str, SideState] = msgspec.field(default_factory=dict)
+    unclaimed: dict[str, SideState] = msgspec.field(default_factory=dict)
     alerts: dict[str, OpenAlert] = msgspec.field(default_factory=dict)
     closed: list[str] = msgspec.field(default_factory=list)
     watermarks: dict[str, Watermark] = msgspec.field(default_factory=dict)
     kept_at: int = 0
+    series: dict[str, dict[str, SideState]] = msgspec.field(default_factory=dict)
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -1,7 +1,8 @@
 """Thresholds with hysteresis and persistence: the life of an alert, one reading at a time.
 
-A reading that is implausible or a test never counts. A reading older than the newest one judged never moves the live state; if it
-came late and is beyond the critical limit, it opens an alert of its own, labelled as being about the past.
+Each series (what one device measures of a vital at one site) is judged for itself. A reading that is implausible or a test never
+counts. One older than the series' newest never moves the live state; if it came late, is beyond the critical limit and lies in no
+time outside that was judged before, it opens an alert of its own, labelled as being about the past.
 
 No reading was measured after it arrived: one that claims so counts from its arrival. Else a single reading of a clock that is
 ahead would make all that follow look old, and silence the alerts of its subject for as long.
@@ -9,20 +10,26 @@ ahead would make all that follow look old, and silence the alerts of its subject
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
-from contracts.alerts import AlertCommand, AlertTransition, Severity, Transition, alert_id
-from contracts.ids import id_text
-from contracts.instants import MINUTE
+from contracts.alerts import AlertCommand, AlertTransition, Severity, Transition
+from contracts.instants import HOUR, MINUTE
 from contracts.observation import Observation, Quality
+from streams.rules.life import end_alert, forget_alert, moved, open_alert, spoken
 from streams.rules.limits import RuleBook, Side
-from streams.rules.state import MAX_CLOSED, MAX_OPEN_PAST, FlagState, OpenAlert, SideState, Watermark
+from streams.rules.series import begin, crowded_out, end_episode, forget, holder, series_of, was_judged
+from streams.rules.state import FlagState, OpenAlert, SideState, Watermark
 
 UNTRUSTED = int(Quality.IMPLAUSIBLE | Quality.TEST_DATA)
 KEEP_EVERY = MINUTE
 MAX_GAP = 10 * MINUTE
 """Two readings further apart than this do not prove that the value stayed outside in between (or ten times the persistence)."""
+SILENCE = 24 * HOUR
+"""After this long without a reading of the series that raised it, an alert ends with the next normal one of another series: the
+sensor was taken off or replaced, and no reading of its own would ever end it."""
+_NONE: Mapping[str, SideState] = MappingProxyType({})
 
 
 class Judged(NamedTuple):
@@ -61,7 +68,8 @@ def judge(
     made: list[AlertTransition] = []
     keep = False
     newest = 0
-    held_by = state.sides
+    org = device = site = series = ""
+    held_by = _NONE
     for observation in observations:
         if observation.quality & UNTRUSTED:
             continue
@@ -70,11 +78,17 @@ def judge(
             newest = at
         sides = book.sides(observation.subject, observation.vital)
         if state.alerts:
-            made += _end_ruleless(state, sides, observation, at)
+            made += _end_left(state, sides, observation, at)
+        # Mostly the same as the reading before in its record.
+        if observation.device != device or observation.site != site or observation.org != org:
+            org, device, site = observation.org, observation.device, observation.site
+            series = series_of(observation)
+            held_by = state.series.get(series, _NONE)
         for side in sides:
             held = held_by.get(side.key)
             if held is None:
-                held = held_by[side.key] = SideState()
+                held = _begin(state, side, series, observation, made)
+                held_by = state.series[series]
             # Nearly every reading is newer than the last and within its limits, as the last one was: nothing to follow up.
             calm = held.outside_since is None and not held.alert and not held.muted
             if calm and at > held.last_at and side.sign * observation.value <= side.limit:
@@ -84,10 +98,23 @@ def judge(
             made += _judge_side(state, side, held, observation, at)
             keep = keep or before != (held.outside_since, held.muted)
     _advance(state, source, offset, made, floor)
-    keep = keep or bool(made) or newest - state.kept_at >= KEEP_EVERY
+    return Judged(made, _keep(state, keep or bool(made), newest))
+
+
+def _keep(state: FlagState, changed: bool, newest: int) -> bool:
+    keep = changed or newest - state.kept_at >= KEEP_EVERY
     if keep:
         state.kept_at = max(state.kept_at, newest)
-    return Judged(made, keep)
+    return keep
+
+
+def _begin(state: FlagState, side: Side, series: str, observation: Observation, made: list[AlertTransition]) -> SideState:
+    leaving = crowded_out(state, series, side.key)
+    if leaving is not None:
+        alert = state.alerts.get(forget(state, *leaving).alert)
+        if alert is not None:
+            made.append(end_alert(state, alert, observation))
+    return begin(state, series, side.key)
 
 
 def remind(state: FlagState, book: RuleBook, observations: Iterable[Observation]) -> None:
@@ -104,9 +131,21 @@ def remind(state: FlagState, book: RuleBook, observations: Iterable[Observation]
         if observation.quality & UNTRUSTED:
             continue
         at = _moment(observation)
+        series = series_of(observation)
         for side in book.sides(observation.subject, observation.vital):
-            held = state.sides.setdefault(side.key, SideState())
-            held.last_at = max(held.last_at, at)
+            held = state.series.get(series, _NONE).get(side.key) or _begin_quietly(state, side, series)
+            if held is not None:
+                held.last_at = max(held.last_at, at)
+
+
+def _begin_quietly(state: FlagState, side: Side, series: str) -> SideState | None:
+    """Begin a series unless that would end an alert: to judge the series did that, and so it was written."""
+    leaving = crowded_out(state, series, side.key)
+    if leaving is not None:
+        if state.series[leaving[0]][leaving[1]].alert:
+            return None
+        forget(state, *leaving)
+    return begin(state, series, side.key)
 
 
 def _advance(state: FlagState, source: str, offset: int, made: list[AlertTransition], floor: int) -> None:
@@ -125,21 +164,22 @@ def _judge_side(state: FlagState, side: Side, held: SideState, observation: Obse
     # Several that claim the future may have come together; they count in their order.
     if moment < held.last_at or (moment == held.last_at and moment == observation.effective_at):
         return _judge_past(state, side, held, observation)
-    gap = moment - held.last_at
-    held.last_at = moment
+    before, held.last_at = held.last_at, moment
     badness = side.sign * observation.value
     alert = state.alerts.get(held.alert)
     if alert is not None:
         return _follow(state, side, held, alert, observation, badness)
     if badness <= side.limit:
-        held.outside_since = None
+        end_episode(held, before)
         held.muted = False
         return []
-    if held.outside_since is None or gap > max(MAX_GAP, 10 * side.persistence):
+    if moment - before > max(MAX_GAP, 10 * side.persistence):
+        end_episode(held, before)
+    if held.outside_since is None:
         held.outside_since = moment
     if held.muted or moment - held.outside_since < side.persistence:
         return []
-    return _open(state, side, observation, held.outside_since, held)
+    return open_alert(state, side, observation, held.outside_since, held)
 
 
 def _follow(
@@ -148,34 +188,44 @@ def _follow(
     """Move an open alert: escalate, de-escalate or resolve it."""
     if badness <= side.limit - side.hysteresis:
         held.alert = ""
-        held.outside_since = None
-        return [_close(state, alert, observation)]
+        end_episode(held, held.last_at)
+        return [end_alert(state, alert, observation)]
     if side.critical is None:
         return []
     if alert.severity is Severity.WARNING and badness > side.critical:
         alert.severity = Severity.CRITICAL
-        return [_transition(alert, Transition.ESCALATED, observation)]
+        return [moved(alert, Transition.ESCALATED, observation)]
     if alert.severity is Severity.CRITICAL and badness <= side.critical - side.hysteresis and side.critical != side.limit:
         alert.severity = Severity.WARNING
-        return [_transition(alert, Transition.DE_ESCALATED, observation)]
+        return [moved(alert, Transition.DE_ESCALATED, observation)]
     return []
 
 
-def _end_ruleless(state: FlagState, sides: Iterable[Side], observation: Observation, moment: int) -> list[AlertTransition]:
-    """Resolve the vital's live alerts whose rule is gone, off or replaced by the subject's own: no reading would ever again."""
-    judged = {side.key for side in sides}
+def _end_left(state: FlagState, sides: Iterable[Side], observation: Observation, moment: int) -> list[AlertTransition]:
+    """Resolve the vital's live alerts that their own series would never end.
+
+    Their rule is gone, off or replaced by the subject's own; or the series fell silent, and another one is back to normal.
+    """
+    in_force = {side.key: side for side in sides}
+    series = series_of(observation)
     made: list[AlertTransition] = []
-    for key, held in state.sides.items():
-        alert = state.alerts.get(held.alert)
-        if alert is None or key in judged or alert.vital != observation.vital or moment <= held.last_at:
+    for alert in [alert for alert in state.alerts.values() if alert.vital == observation.vital]:
+        held = holder(state, alert)
+        if held is None or moment <= held.last_at:
             continue
-        held.alert, held.outside_since = "", None
-        made.append(_close(state, alert, observation))
+        side = in_force.get(alert.rule)
+        if side is not None:
+            silent = alert.series not in ("", series) and moment - held.last_at >= SILENCE
+            if not silent or side.sign * observation.value > side.limit - side.hysteresis:
+                continue
+        held.alert = ""
+        end_episode(held, held.last_at)
+        made.append(end_alert(state, alert, observation))
     return made
 
 
 def _judge_past(state: FlagState, side: Side, held: SideState, observation: Observation) -> list[AlertTransition]:
-    """Open an alert about the past, where a late reading was critical and no open alert speaks of that time.
+    """Open an alert about the past, where a late reading was critical and that time was not judged before.
 
     A reading that is merely sent again is not late, so a repeat after a crash raises nothing. One that is ahead of its arrival
     and yet older than those before it tells that the platform's own clock was set back: better one alert too many than silence
@@ -184,7 +234,8 @@ def _judge_past(state: FlagState, side: Side, held: SideState, observation: Obse
     if side.critical is None or side.sign * observation.value <= side.critical:
         return []
     if not observation.quality & Quality.LATE:
-        told = any(alert.rule == side.key for alert in state.alerts.values())
+        series = series_of(observation)
+        told = any(alert.rule == side.key and alert.series in ("", series) for alert in state.alerts.values())
         if told or not observation.quality & Quality.CLOCK_SUSPECT:
             return []
     live = state.alerts.get(held.alert)
@@ -192,67 +243,9 @@ def _judge_past(state: FlagState, side: Side, held: SideState, observation: Obse
         return []
     if held.outside_since is not None and held.outside_since <= observation.effective_at:
         return []
-    return _open(state, side, observation, observation.effective_at, None)
-
-
-def _open(state: FlagState, side: Side, observation: Observation, onset: int, held: SideState | None) -> list[AlertTransition]:
-    name = alert_id(observation.subject, side.key, onset)
-    if name in state.alerts or name in state.closed:
+    if was_judged(held, observation.effective_at):
         return []
-    critical = side.critical is not None and side.sign * observation.value > side.critical
-    alert = OpenAlert(
-        alert=name,
-        org=observation.org,
-        rule=side.key,
-        rule_version=side.version,
-        vital=side.vital,
-        severity=Severity.CRITICAL if critical else Severity.WARNING,
-        onset=onset,
-        number=0,
-        about_past=held is None or bool(observation.quality & Quality.LATE),
-    )
-    state.alerts[name] = alert
-    made = [_transition(alert, Transition.RAISED, observation)]
-    if held is not None:
-        held.alert = name
-    else:
-        made += _bound_past(state, observation)
-    return made
-
-
-def _bound_past(state: FlagState, observation: Observation) -> list[AlertTransition]:
-    """Close the oldest alerts about the past that nobody answered, so that the state stays small."""
-    live = {side.alert for side in state.sides.values()}
-    past = [alert for alert in state.alerts.values() if alert.alert not in live]
-    return [_close(state, alert, observation) for alert in past[: max(0, len(past) - MAX_OPEN_PAST)]]
-
-
-def _close(state: FlagState, alert: OpenAlert, observation: Observation) -> AlertTransition:
-    del state.alerts[alert.alert]
-    state.closed = [*state.closed, alert.alert][-MAX_CLOSED:]
-    return _transition(alert, Transition.RESOLVED, observation)
-
-
-def _transition(alert: OpenAlert, transition: Transition, cause: Observation) -> AlertTransition:
-    alert.number += 1
-    return AlertTransition(
-        alert=alert.alert,
-        org=alert.org,
-        subject=cause.subject,
-        rule=alert.rule,
-        rule_version=alert.rule_version,
-        vital=alert.vital,
-        transition=transition,
-        severity=alert.severity,
-        at=cause.effective_at,
-        onset=alert.onset,
-        number=alert.number,
-        value=cause.value if cause.vital == alert.vital else None,
-        unit=cause.unit if cause.vital == alert.vital else "",
-        reading=id_text(cause.id),
-        about_past=alert.about_past,
-        received_at=cause.received_at,
-    )
+    return open_alert(state, side, observation, observation.effective_at, None)
 
 
 def obey(state: FlagState, command: AlertCommand, source: str, offset: int, floor: int = 0) -> Judged:
@@ -276,34 +269,13 @@ def obey(state: FlagState, command: AlertCommand, source: str, offset: int, floo
     made: list[AlertTransition] = []
     if alert is not None and command.action is Transition.ACKNOWLEDGED and not alert.acknowledged:
         alert.acknowledged = True
-        made = [_spoken(alert, command)]
+        made = [spoken(alert, command)]
     elif alert is not None and command.action is Transition.RESOLVED:
-        del state.alerts[alert.alert]
-        state.closed = [*state.closed, alert.alert][-MAX_CLOSED:]
-        for side in state.sides.values():
-            if side.alert == alert.alert:
-                side.alert, side.outside_since, side.muted = "", None, True
-        made = [_spoken(alert, command)]
+        held = holder(state, alert)
+        if held is not None:
+            end_episode(held, held.last_at)
+            held.alert, held.muted = "", True
+        forget_alert(state, alert)
+        made = [spoken(alert, command)]
     _advance(state, source, offset, made, floor)
     return Judged(made, keep=True)
-
-
-def _spoken(alert: OpenAlert, command: AlertCommand) -> AlertTransition:
-    alert.number += 1
-    return AlertTransition(
-        alert=alert.alert,
-        org=alert.org,
-        subject=command.subject,
-        rule=alert.rule,
-        rule_version=alert.rule_version,
-        vital=alert.vital,
-        transition=command.action,
-        severity=alert.severity,
-        at=command.at,
-        onset=alert.onset,
-        number=alert.number,
-        by=command.by,
-        about_past=alert.about_past,
-        received_at=command.at,
-        note=command.note,
-    )

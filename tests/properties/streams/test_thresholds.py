@@ -1,10 +1,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from contracts.alerts import AlertTransition, Transition
 from contracts.ids import observation_id
 from contracts.instants import SECOND
-from contracts.observation import Observation
+from contracts.observation import Observation, Quality
 from contracts.registry import RuleRecord
 from streams.rules.limits import RuleBook
 from streams.rules.state import FlagState, decode_state, encode_state
@@ -27,14 +28,17 @@ BOOK = RuleBook(
 )
 
 
-def reading(second: int, value: float) -> Observation:
+def reading(second: int, value: float, device: str = "d") -> Observation:
     at = second * SECOND
-    identifier = observation_id("o", "d", "8867-4", "", at, 0)
-    return Observation(identifier, "o", "d", "s", "8867-4", "", value, "/min", at, at, at, 0)
+    identifier = observation_id("o", device, "8867-4", "", at, 0)
+    return Observation(identifier, "o", device, "s", "8867-4", "", value, "/min", at, at, at, 0)
 
 
 series = st.lists(st.tuples(st.integers(0, 200), st.floats(20, 200)), max_size=60).map(
     lambda pairs: [reading(second, value) for second, value in pairs]
+)
+several = st.lists(st.tuples(st.integers(0, 200), st.floats(20, 200), st.sampled_from("abc")), max_size=60).map(
+    lambda triples: [reading(*triple) for triple in triples]
 )
 
 
@@ -51,7 +55,7 @@ def run(readings: list[Observation], kills: frozenset[int] = frozenset()) -> lis
     return sent
 
 
-@given(series)
+@given(several)
 def test_each_alert_is_raised_first_and_never_changes_after_it_resolved(readings: list[Observation]) -> None:
     lives: dict[str, list[AlertTransition]] = {}
     for transition in run(readings):
@@ -62,7 +66,7 @@ def test_each_alert_is_raised_first_and_never_changes_after_it_resolved(readings
         assert all(transition.transition is not Transition.RESOLVED for transition in life[:-1])
 
 
-@given(series, st.frozensets(st.integers(0, 60)))
+@given(several, st.frozensets(st.integers(0, 60)))
 def test_a_crash_after_the_state_was_written_changes_no_set_of_transitions(
     readings: list[Observation], kills: frozenset[int]
 ) -> None:
@@ -79,3 +83,18 @@ def test_values_within_the_limits_never_raise(values: list[float]) -> None:
 def test_values_that_stay_critical_raise_exactly_one_alert(values: list[float]) -> None:
     sent = run([reading(second, value) for second, value in enumerate(values)])
     assert [made.transition for made in sent] == [Transition.RAISED]
+
+
+@given(several)
+def test_what_a_sensor_raises_does_not_depend_on_the_others_nor_on_how_they_are_mixed(readings: list[Observation]) -> None:
+    together = {(made.alert, made.number): made for made in run(readings)}
+    alone = [made for device in "abc" for made in run([one for one in readings if one.device == device])]
+    assert {(made.alert, made.number): made for made in alone} == together
+    assert len(alone) == len(together)
+
+
+@given(st.lists(st.tuples(st.integers(1, 200), st.floats(20, 200)), max_size=60, unique_by=lambda pair: pair[0]))
+def test_what_was_judged_in_its_order_raises_nothing_when_all_of_it_comes_again_late(pairs: list[tuple[int, float]]) -> None:
+    readings = [reading(second, value) for second, value in sorted(pairs)]
+    late = [replace(one, received_at=1_000 * SECOND, quality=int(Quality.LATE)) for one in readings]
+    assert run([*readings, *late]) == run(readings)
