@@ -88,7 +88,7 @@ REGISTRY_DEVICES = Topic(
     partitions=1,
     compacted=True,
     writers=(P.KEEPER,),
-    readers=(P.STREAMS, P.KEEPER),
+    readers=(P.STREAMS, P.ROUTER, P.KEEPER),
 )
 REGISTRY_CONSENTS = Topic(
     "agora.registry.consents.v1",

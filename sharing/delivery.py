@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from sharing.fhir.observation import resource
 from sharing.known_apps import KnownApps
 from sharing.lease import Lease
 from sharing.leased_producer import LeasedProducer, PermissionLost
+from sharing.lendings import Lendings, Loans
 from sharing.release import ConsentIndex, Decision, Refusal, decide
 
 RETRY_SECONDS = 0.2
@@ -57,6 +58,7 @@ class Filled:
         sent: its records, in order.
         refused: withheld because of a withdrawal alone.
         reasons: withheld readings by reason.
+        loans: by device, those on which ``sent`` relies.
         next: place of the first item that was not taken in.
     """
 
@@ -64,6 +66,7 @@ class Filled:
     sent: list[Sent] = field(default_factory=list)
     refused: list[Sent] = field(default_factory=list)
     reasons: Counter[Refusal] = field(default_factory=Counter)
+    loans: dict[str, Loans] = field(default_factory=dict)
     next: int = 0
 
     @property
@@ -79,8 +82,10 @@ class Delivery:
         self,
         lease: Lease,
         consents: ConsentIndex,
+        lendings: Lendings,
         apps: KnownApps,
         producer: LeasedProducer,
+        renew_lendings: Callable[[], Awaitable[None]],
         clock: Callable[[], int],
         stopping: asyncio.Event,
     ) -> None:
@@ -89,15 +94,19 @@ class Delivery:
         Args:
             lease: without it nothing is sent.
             consents: all that are known.
+            lendings: of all devices that are known.
             apps: all that are known.
             producer: asks the lease at each attempt.
+            renew_lendings: waits until ``lendings`` is as the registry's topic stands now.
             clock: gives the present in microseconds.
             stopping: set when the process is to end.
         """
         self._lease = lease
         self._consents = consents
+        self._lendings = lendings
         self._apps = apps
         self._producer = producer
+        self._renew_lendings = renew_lendings
         self._clock = clock
         self._stopping = stopping
         self.locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -117,7 +126,7 @@ class Delivery:
             Stopped: the process is to end before all was confirmed.
         """
         entries: dict[str, Entry] = {}
-        place = 0
+        place, renewed = 0, False
         while place < len(items):
             if not await self._lease.held(self._stopping):
                 raise Stopped
@@ -128,11 +137,27 @@ class Delivery:
                 break
             generation = self._generation(app)
             filled = self._fill(app, items, place)
+            if filled.reasons[Refusal.NOT_ON_LOAN] and not renewed:
+                await self._renew()  # the normaliser may know a loan that is still on its way to here
+                renewed = True
+                continue
             if filled.sent and not await self._send(app, filled, generation, entries):
                 continue
             self._count_refused(app, filled, entries)
             place = filled.next
         return list(entries.values())
+
+    async def _renew(self) -> None:
+        asked = asyncio.ensure_future(self._renew_lendings())
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({asked, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise Stopped
+            await asked
+        finally:
+            asked.cancel()
+            stopped.cancel()
 
     def _generation(self, app: str) -> tuple[int, int]:
         return self._consents.generation(app), self._apps.generation(app)
@@ -143,13 +168,16 @@ class Delivery:
         now = self._clock()
         for number in range(place, len(items)):
             item = items[number]
-            decision = decide(item.readings, self._consents.between(item.readings[0].subject, app), now)
+            theirs, others = self._lendings.sort(item.readings, filled.loans)
+            decision = decide(theirs, self._consents.between(item.readings[0].subject, app), now)
             for consent, readings in decision.released:
                 event = cloud_events.observation(resource(readings, pseudonyms), consent)
                 if filled.batch.append(key=event.key, value=event.value, timestamp=None, headers=event.headers) is None:
                     return filled
                 filled.sent.append(Sent(item, consent, readings))
             _add_refused(filled, item, decision)
+            if others:
+                filled.reasons[Refusal.NOT_ON_LOAN] += len(others)
             filled.next = number + 1
         return filled
 
@@ -157,7 +185,8 @@ class Delivery:
         until = filled.until  # a consent's end comes without a word of the registry, and a batch may wait for Kafka
 
         def permitted() -> bool:
-            return self._lease.fresh() and self._generation(app) == generation and self._clock() < until
+            unchanged = self._generation(app) == generation and self._lendings.hold(filled.loans)
+            return unchanged and self._lease.fresh() and self._clock() < until
 
         async with self.locks[app]:
             try:

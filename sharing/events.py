@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from runtime.telemetry import Event, gauge, histogram
 
-ROUTER_STARTED = Event(name="sharing.router_started", help="The router knows all consents and apps and begins to release.")
+ROUTER_STARTED = Event(
+    name="sharing.router_started", help="The router knows all consents, apps and devices and begins to release."
+)
 ROUTER_STOPPED = Event(
     name="sharing.router_stopped", help="The router ended in good order; what it had not finished it does again."
 )
@@ -34,7 +36,7 @@ READINGS_REFUSED = Event(
 BATCH_RECONSIDERED = Event(
     name="sharing.batch_reconsidered",
     level="debug",
-    help="A batch was not sent because a consent changed or the lease ran out right before sending; it was decided anew.",
+    help="A batch was not sent because what it relied on changed or the lease ran out right before sending; it was decided anew.",
     counter="agora_sharing_batches_reconsidered_total",
     labels=("app",),
 )
@@ -70,7 +72,10 @@ WITHDRAWAL_NOTIFIED = Event(
     labels=("app",),
 )
 HOLDING = gauge("agora_sharing_router_holding", "1 while the router has no lease and releases nothing.")
-LEASE_AGE = gauge("agora_sharing_lease_age_seconds", "Age of the older of the registry's two heartbeats when last looked at.")
+LEASE_AGE = gauge(
+    "agora_sharing_lease_age_seconds",
+    "Age of the oldest of the registry's heartbeats (consents, apps, devices) when last looked at.",
+)
 KNOWN_VERSION = gauge(
     "agora_sharing_known_version", "Version of the newest change of the registry the router knows, by topic.", ("topic",)
 )

@@ -1,4 +1,4 @@
-"""The router's lease on its map of consents: without a fresh heartbeat of the registry it may not release anything."""
+"""The router's lease on what it knows of consents, apps and loans: without fresh heartbeats it may release nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Heard(Protocol):
 
 
 class Lease:
-    """Tells whether consents and apps are known up to less than half a second ago.
+    """Tells whether consents, apps and loans are known up to less than half a second ago.
 
     Asked anew right before each send: a process that was suspended wakes up with stale state and clocks that went on. Two clocks
     must agree. The wall clock tells how long a heartbeat was on its way; but set back it would make an old one young again, so

@@ -20,6 +20,7 @@ class Refusal(StrEnum):
     APP_UNKNOWN = "app-unknown"
     APP_REVOKED = "app-revoked"
     APP_NOT_PROVISIONED = "app-not-provisioned"
+    NOT_ON_LOAN = "not-on-loan"
     VITAL_NOT_COVERED = "vital-not-covered"
     AGGREGATED_ONLY = "aggregated-only"
     NOT_BEGUN = "not-begun"

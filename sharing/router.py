@@ -21,8 +21,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from contracts.frames import Coordinates
 from contracts.observation import Observation, decode_vitals
-from contracts.registry import AppRecord, ConsentRecord, Record
-from contracts.topics import REGISTRY_APPS, REGISTRY_CONSENTS, VITALS, Topic
+from contracts.registry import AppRecord, ConsentRecord, DeviceRecord, Record
+from contracts.topics import REGISTRY_APPS, REGISTRY_CONSENTS, REGISTRY_DEVICES, VITALS, Topic
 from runtime import kafka, telemetry
 from runtime.clock import now
 from runtime.compacted import CompactedView
@@ -33,6 +33,7 @@ from sharing.fhir.observation import group
 from sharing.known_apps import KnownApps
 from sharing.lease import Lease
 from sharing.leased_producer import LeasedProducer
+from sharing.lendings import Lendings
 from sharing.notices import Notices
 from sharing.pseudonyms import master_of
 from sharing.release import ConsentIndex, Refusal
@@ -146,7 +147,7 @@ async def route(stopping: asyncio.Event) -> None:
     """
     settings = load(KafkaSettings)
     apps = KnownApps(master_of(load(PseudonymSettings).master.get_secret_value()))
-    consents = ConsentIndex()
+    consents, lendings = ConsentIndex(), Lendings()
     async with AsyncExitStack() as stack:
         pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
             load(DatabaseSettings).conninfo(), min_size=1, max_size=2, timeout=5.0, open=False, kwargs={"autocommit": True}
@@ -169,12 +170,17 @@ async def route(stopping: asyncio.Event) -> None:
             notices.put(record)
             _tell_version(REGISTRY_CONSENTS, record)
 
+        def learn_device(device: str, record: DeviceRecord | None) -> None:
+            lendings.put(device, record)
+            _tell_version(REGISTRY_DEVICES, record)
+
         app_view = CompactedView(settings, REGISTRY_APPS, AppRecord, learn_app)
         consent_view = CompactedView(settings, REGISTRY_CONSENTS, ConsentRecord, learn_consent)
-        lease = Lease((consent_view, app_view), now)
-        delivery = Delivery(lease, consents, apps, producer, now, stopping)
+        device_view = CompactedView(settings, REGISTRY_DEVICES, DeviceRecord, learn_device)
+        lease = Lease((consent_view, app_view, device_view), now)
+        delivery = Delivery(lease, consents, lendings, apps, producer, device_view.confirm, now, stopping)
         notices = Notices(apps, delivery.locks, announcer, pool)
-        for view in (app_view, consent_view):
+        for view in (app_view, consent_view, device_view):
             await view.start()
             stack.push_async_callback(view.stop)
         consumer = kafka.consumer(
@@ -187,7 +193,8 @@ async def route(stopping: asyncio.Event) -> None:
         )
         await consumer.start()
         stack.push_async_callback(consumer.stop)
-        events.ROUTER_STARTED.emit(consents=len(consent_view.records), apps=len(app_view.records))
+        known = {"consents": len(consent_view.records), "apps": len(app_view.records), "devices": len(device_view.records)}
+        events.ROUTER_STARTED.emit(**known)
         announcing = asyncio.create_task(notices.run(), name="withdrawal notices")
         router = Router(consumer, pool, consents, apps, lease, delivery, stopping)
         routing = asyncio.create_task(router.run(), name="router")

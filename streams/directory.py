@@ -8,24 +8,14 @@ from typing import NamedTuple
 from catalogue.device import MODEL_BY_NAME
 from catalogue.formats import DECODERS, Decoder
 from contracts.errors import EXPLANATIONS, Code, Rejected
-from contracts.ids import device_key, partition_of
+from contracts.ids import device_key
 from contracts.instants import SECOND
+from contracts.loans import FOREVER, Lent, lent
 from contracts.mqtt import UpTopic, parse_up
 from contracts.registry import DeviceRecord
-from contracts.topics import PARTITIONS
 
-FOREVER = 2**63
 MAX_ROUTES = 200_000
 """Topics remembered."""
-
-
-class Loan(NamedTuple):
-    """A subject had the device in ``[start, end)``; ``partition`` is the subject's."""
-
-    start: int
-    end: int
-    subject: str
-    partition: int
 
 
 class Correction(NamedTuple):
@@ -59,7 +49,7 @@ class Route(NamedTuple):
     decode: Decoder | None = None
     code: Code = Code.INTERNAL
     words: str = ""
-    loans: tuple[Loan, ...] = ()
+    loans: tuple[Lent, ...] = ()
     corrections: tuple[Correction, ...] = ()
     late_after: int = 0
 
@@ -128,9 +118,7 @@ class Directory:
             key,
             *parts,
             decode=decode,
-            loans=tuple(
-                Loan(loan.start, _end(loan.end), loan.subject, partition_of(loan.subject, PARTITIONS)) for loan in record.loans
-            ),
+            loans=lent(record),
             corrections=tuple(Correction(one.start, _end(one.end), one.offset) for one in record.corrections),
             late_after=round(model.late_after_seconds * SECOND),
         )

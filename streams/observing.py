@@ -9,8 +9,9 @@ from contracts.errors import Code, Rejected
 from contracts.frames import RawMessage
 from contracts.ids import observation_id
 from contracts.instants import DAY, MINUTE
+from contracts.loans import borrower
 from contracts.observation import Observation, Quality
-from streams.directory import Loan, Route
+from streams.directory import Route
 from streams.judging import Judgement, judge
 
 OLDEST = 400 * DAY
@@ -82,7 +83,10 @@ def observe(route: Route, message: RawMessage, decoded: Decoded, index: int, tak
         if reading.time != time:
             time = reading.time
             effective_at, timing = _timing(route, reading, received_at)
-            subject, partition = _subject(route.loans, effective_at, reading)
+            loan = borrower(route.loans, effective_at)
+            if loan is None:
+                raise _unassigned(reading)
+            subject, partition = loan.subject, loan.partition
             taken.place(partition)
         if taken.partitions is not None:
             taken.partitions.append(partition)
@@ -136,17 +140,6 @@ def _timing(route: Route, reading: Reading, received_at: int) -> tuple[int, int]
     return effective_at, quality
 
 
-def _subject(loans: tuple[Loan, ...], effective_at: int, reading: Reading) -> tuple[str, int]:
-    """Find who had the device then: exactly one, never a guess (design section 5, 8)."""
-    found: Loan | None = None
-    for loan in loans:
-        if loan.start <= effective_at < loan.end:
-            if found is not None:
-                found = None
-                break
-            found = loan
-    if found is None:
-        raise Rejected(
-            Code.UNASSIGNED, "no subject, or more than one, had the device on loan at the reading's time", f"{reading.path}.time"
-        )
-    return found.subject, found.partition
+def _unassigned(reading: Reading) -> Rejected:
+    words = "no subject, or more than one, had the device on loan at the reading's time"
+    return Rejected(Code.UNASSIGNED, words, f"{reading.path}.time")

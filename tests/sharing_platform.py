@@ -19,14 +19,16 @@ from contracts.frames import Coordinates, encode, headers
 from contracts.ids import partition_of
 from contracts.observation import Observation, VitalsFrame
 from contracts.registry import ConsentRecord
-from contracts.topics import PARTITIONS, RAW, REGISTRY_APPS, REGISTRY_CONSENTS, VITALS
+from contracts.topics import PARTITIONS, RAW, REGISTRY_APPS, REGISTRY_CONSENTS, REGISTRY_DEVICES, VITALS
 from deploy.local.stack import Stack
+from registry import devices, loans
 from registry.organisations import add_organisation, add_subject
 from runtime import kafka
 from runtime.settings import DatabaseSettings, KafkaSettings
 from sharing import apps, cloud_events, consents
 from sharing.kafka_users import KafkaUsers
 from sharing.pseudonyms import AppPseudonyms, master_of
+from tests.sharing_readings import ORG, device_of
 
 Subject = str
 
@@ -79,7 +81,16 @@ class Platform:
     def subject(self, name: str) -> Subject:
         subject = f"{name}-{self.mark}"
         add_subject(self.connection, subject, self.org, "urn:oid:1.2.3", subject)
+        self.lend(subject)
         return subject
+
+    def lend(self, subject: Subject) -> None:
+        """Give a subject the device that ``reading`` names, since ever."""
+        self.connection.execute(
+            "INSERT INTO organisations (name, display) VALUES (%s, 'Of readings') ON CONFLICT DO NOTHING", [ORG]
+        )
+        devices.enrol(self.connection, ORG, device_of(subject), "agora-generic")
+        loans.lend(self.connection, ORG, device_of(subject), subject, 1)
 
     def app(self, name: str) -> apps.Access:
         access = apps.add(self.connection, self.users, self.org, f"{name}-{self.mark}")
@@ -117,10 +128,10 @@ class Platform:
             await consumer.stop()
 
     async def known(self) -> None:
-        """Wait until the router knows every change of apps and consents."""
+        """Wait until the router knows every change of apps, consents and loans."""
         rows = self.connection.execute(
             "SELECT topic, max(version) FROM outbox WHERE topic = ANY(%s) GROUP BY topic",
-            [[REGISTRY_APPS.name, REGISTRY_CONSENTS.name]],
+            [[REGISTRY_APPS.name, REGISTRY_CONSENTS.name, REGISTRY_DEVICES.name]],
         ).fetchall()
 
         def learned() -> bool:

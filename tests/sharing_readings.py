@@ -8,6 +8,12 @@ from contracts.observation import Observation
 
 EFFECTIVE_AT = 1_795_000_000_123_456
 SECOND = 1_000_000
+ORG = "clinic-secret"
+
+
+def device_of(subject: str) -> str:
+    """Name the device a subject has on loan in these tests."""
+    return f"device-secret-{subject}"
 
 
 def reading(
@@ -16,17 +22,17 @@ def reading(
     *,
     unit: str | None = None,
     subject: str = "p-secret",
-    device: str = "device-secret",
+    device: str = "",
     site: str = "",
     at: int = EFFECTIVE_AT,
     sequence: int = 7,
     quality: int = 0,
 ) -> Observation:
-    """Make a reading that was measured at an instant and arrived a second later."""
-    org = "clinic-secret"
+    """Make a reading that was measured at an instant and arrived a second later; without a device, of the subject's own."""
+    device = device or device_of(subject)
     return Observation(
-        id=observation_id(org, device, vital, site, at, sequence),
-        org=org,
+        id=observation_id(ORG, device, vital, site, at, sequence),
+        org=ORG,
         device=device,
         subject=subject,
         vital=vital,

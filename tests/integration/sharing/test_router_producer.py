@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -11,7 +11,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from contracts.frames import Coordinates
-from contracts.registry import AppRecord, ConsentRecord
+from contracts.registry import AppRecord, ConsentRecord, DeviceRecord, Loan
 from deploy.local.stack import Stack
 from runtime.clock import elapsed
 from sharing import apps
@@ -19,9 +19,10 @@ from sharing.delivery import Delivery, Item
 from sharing.known_apps import KnownApps
 from sharing.lease import Lease
 from sharing.leased_producer import LeasedProducer, PermissionLost
+from sharing.lendings import Lendings
 from sharing.release import ConsentIndex
 from tests.sharing_platform import Platform, database_settings, ensure_running, kafka_settings
-from tests.sharing_readings import EFFECTIVE_AT, SECOND, reading
+from tests.sharing_readings import EFFECTIVE_AT, ORG, SECOND, device_of, reading
 
 HEART = "8867-4"
 
@@ -136,25 +137,90 @@ async def known(platform: Platform, app: apps.Access) -> KnownApps:
     return found
 
 
+def consents_of(app: apps.Access, *subjects: str, ends_at: int | None = None) -> list[ConsentRecord]:
+    vitals = frozenset({HEART})
+    return [
+        ConsentRecord(consent=subject, subject=subject, app=app.app, vitals=vitals, granted_at=1, ends_at=ends_at)
+        for subject in subjects
+    ]
+
+
+def lendings_of(*subjects: str) -> Lendings:
+    made = Lendings()
+    for subject in subjects:
+        made.put(*lent_to(device_of(subject), subject))
+    return made
+
+
+def lent_to(device: str, subject: str) -> tuple[str, DeviceRecord]:
+    record = DeviceRecord(org=ORG, device=device, model="agora-generic", loans=(Loan(start=0, subject=subject),))
+    return f"{ORG}/{device}", record
+
+
+def items_of(*subjects: str) -> list[Item]:
+    return [Item(Coordinates("vitals", 0, 0), [reading(HEART, 60.0, subject=subject)]) for subject in subjects]
+
+
+async def nothing_new() -> None:
+    """The registry's topic holds no more than is known."""
+
+
+async def delivery_of(
+    platform: Platform,
+    app: apps.Access,
+    producer: LeasedProducer,
+    wall: Wall,
+    consents: list[ConsentRecord],
+    lendings: Lendings,
+    renew: Callable[[], Awaitable[None]] = nothing_new,
+) -> Delivery:
+    index = ConsentIndex()
+    for consent in consents:
+        index.put(consent.consent, consent)
+    lease, known_apps = Lease((wall,), wall.now), await known(platform, app)
+    return Delivery(lease, index, lendings, known_apps, producer, renew, wall.now, asyncio.Event())
+
+
+def before_leaving(producer: LeasedProducer, act: Callable[[], None]) -> None:
+    """Have something happen while a batch waits for its connection."""
+    client = producer._producer.client
+    ready = client.ready
+
+    async def late_ready(node_id: int, **options: object) -> bool:
+        act()
+        return bool(await ready(node_id, **options))
+
+    client.ready = late_ready
+
+
 async def test_a_consent_that_ends_while_its_reading_waits_to_leave_releases_it_no_more(platform: Platform) -> None:
-    app, wall, consents = platform.app("rhythm"), Wall(), ConsentIndex()
-    for subject, ends_at in (("ending", wall.time + SECOND), ("lasting", None)):
-        vitals = frozenset({HEART})
-        consents.put(
-            subject, ConsentRecord(consent=subject, subject=subject, app=app.app, vitals=vitals, granted_at=1, ends_at=ends_at)
-        )
-    items = [Item(Coordinates("vitals", 0, 0), [reading(HEART, 60.0, subject=subject)]) for subject in ("ending", "lasting")]
+    app, wall = platform.app("rhythm"), Wall()
+    held = consents_of(app, "ending", ends_at=wall.time + SECOND) + consents_of(app, "lasting")
     async with producing(platform) as producer:
-        client = producer._producer.client
-        ready = client.ready
-
-        async def late_ready(node_id: int, **options: object) -> bool:
-            wall.time = EFFECTIVE_AT + 10 * SECOND
-            return bool(await ready(node_id, **options))
-
-        client.ready = late_ready
-        lease = Lease((wall,), wall.now)
-        delivery = Delivery(lease, consents, await known(platform, app), producer, wall.now, asyncio.Event())
-        entries = await delivery.bring(app.app, items)
+        before_leaving(producer, lambda: setattr(wall, "time", EFFECTIVE_AT + 10 * SECOND))
+        delivery = await delivery_of(platform, app, producer, wall, held, lendings_of("ending", "lasting"))
+        entries = await delivery.bring(app.app, items_of("ending", "lasting"))
     assert [entry.consent.subject for entry in entries] == ["lasting"]
     assert [record.consent for record in await platform.received(app)] == ["lasting"]
+
+
+async def test_a_device_that_changes_hands_while_its_reading_waits_to_leave_releases_it_no_more(platform: Platform) -> None:
+    app, lendings = platform.app("rhythm"), lendings_of("ada", "bob")
+    async with producing(platform) as producer:
+        before_leaving(producer, lambda: lendings.put(*lent_to(device_of("ada"), "carl")))
+        delivery = await delivery_of(platform, app, producer, Wall(), consents_of(app, "ada", "bob"), lendings)
+        entries = await delivery.bring(app.app, items_of("ada", "bob"))
+    assert [entry.consent.subject for entry in entries] == ["bob"]
+    assert [record.consent for record in await platform.received(app)] == ["bob"]
+
+
+async def test_a_loan_the_router_has_not_heard_of_yet_is_asked_for_and_its_reading_released(platform: Platform) -> None:
+    app, lendings = platform.app("rhythm"), lendings_of("ada")
+
+    async def renew() -> None:
+        lendings.put(*lent_to(device_of("bob"), "bob"))
+
+    async with producing(platform) as producer:
+        delivery = await delivery_of(platform, app, producer, Wall(), consents_of(app, "ada", "bob", "nobody"), lendings, renew)
+        await delivery.bring(app.app, items_of("ada", "bob", "nobody"))
+    assert [record.consent for record in await platform.received(app)] == ["ada", "bob"]
