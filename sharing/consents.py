@@ -108,19 +108,25 @@ def grant(connection: Connection[Any], asked: Grant, by: str) -> ConsentRecord:
         The consent as the router will see it.
 
     Raises:
-        ConsentRefused: for an unknown subject, app or vital, a revoked app, or a period that ends before it begins.
+        ConsentRefused: for an unknown subject, app or vital, an app that is revoked or has no topic yet, or a period that ends
+            before it begins.
     """
     vitals = canonical_vitals(asked.vitals)
     if not 0 < len(asked.purpose.strip()) <= PURPOSE_MAX:
         raise ConsentRefused(f"a purpose is needed, of at most {PURPOSE_MAX} characters")
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         app = cursor.execute(
-            "SELECT a.display, o.display AS org, a.revoked_at, clock_timestamp() AS now"
+            "SELECT a.display, o.display AS org, a.revoked_at, a.provisioned_at, clock_timestamp() AS now"
             " FROM apps a JOIN organisations o ON o.name = a.org WHERE a.name = %s",
             [asked.app],
         ).fetchone()
         if app is None or app["revoked_at"] is not None:
             raise ConsentRefused(f"there is no active app '{asked.app[:64]}'")
+        if app["provisioned_at"] is None:
+            raise ConsentRefused(
+                f"the app '{asked.app[:64]}' has no topic yet, and what is shared now would not reach it; nothing was recorded.",
+                "The keeper makes it within seconds: try again then. If it stays so, does the keeper run? ./agora status",
+            )
         now = from_datetime(app["now"])
         if asked.ends_at is not None and asked.ends_at <= max(now, asked.history_from or now):
             raise ConsentRefused("the consent would end before it begins")

@@ -12,13 +12,19 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from contracts.errors import AgoraError
 from contracts.instants import to_datetime
 from contracts.registry import ConsentRecord
 from contracts.topics import app_topic
 from sharing import cloud_events, events
 from sharing.known_apps import KnownApps
+from sharing.release import Refusal
 
 RETRY_SECONDS = 1.0
+
+
+class NotYet(AgoraError):
+    """An app cannot be told yet: nobody could read it."""
 
 
 class Notices:
@@ -44,6 +50,8 @@ class Notices:
         self._producer = producer
         self._pool = pool
         self._waiting: asyncio.Queue[ConsentRecord] = asyncio.Queue()
+        self._told: set[tuple[str, int]] | None = None
+        self._asking = asyncio.Lock()
 
     def put(self, consent: ConsentRecord | None) -> None:
         """Take in a consent's newest revision; only withdrawals matter."""
@@ -51,28 +59,54 @@ class Notices:
             self._waiting.put_nowait(consent)
 
     async def run(self) -> None:
-        """Tell for ever; what is not available is waited for."""
-        told: set[tuple[str, int]] | None = None
+        """Tell for ever; what is not available is waited for, each app by itself: none waits for another's topic."""
+        by_app: dict[str, asyncio.Queue[ConsentRecord]] = {}
+        async with asyncio.TaskGroup() as tellers:
+            while True:
+                consent = await self._waiting.get()
+                if consent.app not in by_app:
+                    by_app[consent.app] = asyncio.Queue()
+                    tellers.create_task(self._serve(by_app[consent.app]), name=f"notices of {consent.app}")
+                by_app[consent.app].put_nowait(consent)
+
+    async def _serve(self, waiting: asyncio.Queue[ConsentRecord]) -> None:
+        """Tell one app, in order."""
         while True:
-            consent = await self._waiting.get()
+            consent = await waiting.get()
             while True:
                 try:
-                    if told is None:
-                        told = await self._told()
-                    await self._apps.look(self._pool)
-                    key = (consent.consent, consent.revision)
-                    if key not in told and self._apps.refusal(consent.app) is None:
-                        await self._tell(consent)
-                        told.add(key)
+                    await self._settle(consent)
                     break
-                except (KafkaError, psycopg.Error, PoolTimeout) as error:
+                except (KafkaError, psycopg.Error, PoolTimeout, NotYet) as error:
                     events.NOTICE_FAILED.emit(app=consent.app, reason=type(error).__name__)
                     await asyncio.sleep(RETRY_SECONDS)
 
-    async def _told(self) -> set[tuple[str, int]]:
-        async with self._pool.connection() as connection:
-            rows = await connection.execute("SELECT consent, revision FROM withdrawal_notices")
-            return {(str(consent), revision) for consent, revision in await rows.fetchall()}
+    async def _remembered(self) -> set[tuple[str, int]]:
+        """Give consents and revisions of which was told; asked for once."""
+        async with self._asking:
+            if self._told is None:
+                async with self._pool.connection() as connection:
+                    rows = await connection.execute("SELECT consent, revision FROM withdrawal_notices")
+                    self._told = {(str(consent), revision) for consent, revision in await rows.fetchall()}
+            return self._told
+
+    async def _settle(self, consent: ConsentRecord) -> None:
+        """Tell an app unless it was told, or is no more.
+
+        Raises:
+            NotYet: its topic is not made, or the app is not heard of yet.
+        """
+        told, key = await self._remembered(), (consent.consent, consent.revision)
+        if key in told:
+            return
+        await self._apps.look(self._pool)
+        refusal = self._apps.refusal(consent.app)
+        if refusal is Refusal.APP_REVOKED:
+            return
+        if refusal is not None:
+            raise NotYet
+        await self._tell(consent)
+        told.add(key)
 
     async def _tell(self, consent: ConsentRecord) -> None:
         event = cloud_events.withdrawal(consent, self._apps.pseudonyms(consent.app))

@@ -79,8 +79,9 @@ class Router:
     async def _round(self, records: dict[TopicPartition, list[Any]]) -> None:
         if not await self._lease.held(self._stopping):
             raise Stopped
-        await self._insist(lambda: self._apps.look(self._pool))
         items = self._sort(records)
+        # After the consents were matched: whoever has one had its topic before, and the database knows it by now.
+        await self._insist(lambda: self._apps.look(self._pool))
         brought = await asyncio.gather(*(self._delivery.bring(app, of_app) for app, of_app in items.items()))
         entries = [entry for of_app in brought for entry in of_app]
         if entries:

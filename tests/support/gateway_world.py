@@ -71,7 +71,7 @@ class World:
     def app(self) -> str:
         name = self.name("app")
         self.owner.execute(
-            "INSERT INTO apps (name, org, display, client_id, secret_hash) VALUES (%s, %s, %s, %s, %s)",
+            "INSERT INTO apps (name, org, display, client_id, secret_hash, provisioned_at) VALUES (%s, %s, %s, %s, %s, now())",
             [name, self.org, name, f"client-{name}", SECRET_HASH],
         )
         return name

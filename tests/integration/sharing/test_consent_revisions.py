@@ -31,7 +31,7 @@ def platform(stack: Stack) -> Iterator[Platform]:
 def app(platform: Platform) -> str:
     name = f"app-{platform.mark}"
     platform.connection.execute(
-        "INSERT INTO apps (name, org, display, client_id, secret_hash) VALUES (%s, %s, 'An app', %s, '')",
+        "INSERT INTO apps (name, org, display, client_id, secret_hash, provisioned_at) VALUES (%s, %s, 'An app', %s, '', now())",
         [name, platform.org, name],
     )
     return name
@@ -130,6 +130,15 @@ def test_a_revoked_app_gets_no_consent(platform: Platform, app: str) -> None:
     platform.connection.execute("UPDATE apps SET revoked_at = now() WHERE name = %s", [app])
     with pytest.raises(ConsentRefused, match="no active app"):
         consents.grant(platform.connection, asked(platform.subject("p"), app), by="an operator")
+
+
+def test_an_app_whose_topic_is_not_made_yet_gets_no_consent_and_who_asks_is_told_what_to_do(platform: Platform, app: str) -> None:
+    subject = platform.subject("p")
+    with platform.connection.transaction(force_rollback=True):  # the keeper, which would make it, never sees the app like that
+        platform.connection.execute("UPDATE apps SET provisioned_at = NULL WHERE name = %s", [app])
+        with pytest.raises(ConsentRefused, match=r"has no topic yet.*try again.*\./agora status"):
+            consents.grant(platform.connection, asked(subject, app), by="an operator")
+        assert consents.listed(platform.connection, subject=subject) == []
 
 
 def test_a_consent_nobody_gave_cannot_be_withdrawn(platform: Platform) -> None:
