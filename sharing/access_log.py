@@ -40,6 +40,7 @@ class Entry:
         reason: why it was refused, else empty.
         consent: the consent that allowed it, or that was withdrawn.
         source: the vitals record.
+        stamp: its Kafka timestamp, milliseconds.
         at: instant of the last append as the broker stamped it, or of the refusal; microseconds.
         readings: how many.
         start: earliest ``effective_at`` among them.
@@ -52,6 +53,7 @@ class Entry:
     reason: str
     consent: ConsentRecord
     source: Coordinates
+    stamp: int
     at: int = 0
     readings: int = 0
     start: int = 0
@@ -61,8 +63,11 @@ class Entry:
 
     @property
     def once(self) -> str:
-        """The key under which a second pass over the same record is logged once."""
-        return f"{self.source}/{self.consent.app}/{self.consent.subject}/{self.consent.consent}/{self.outcome}"
+        """The key under which a second pass over the same record is logged once.
+
+        A new Kafka counts its offsets from 0 again: the timestamp tells its records from those of the one before.
+        """
+        return f"{self.source}@{self.stamp}/{self.consent.app}/{self.consent.subject}/{self.consent.consent}/{self.outcome}"
 
     def add(self, readings: Collection[Observation], at: int, offset: int | None = None) -> None:
         """Count readings in.

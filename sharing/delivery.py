@@ -35,9 +35,10 @@ class Stopped(AgoraError):
 
 
 class Item(NamedTuple):
-    """What one Observation could show, and the vitals record it came in."""
+    """What one Observation could show, and the vitals record it came in, with its Kafka timestamp in milliseconds."""
 
     source: Coordinates
+    stamp: int
     readings: list[Observation]
 
 
@@ -228,5 +229,5 @@ def _count_released(app: str, filled: Filled, answer: RecordMetadata, entries: d
 
 
 def _entry(entries: dict[str, Entry], outcome: str, reason: str, sent: Sent) -> Entry:
-    entry = Entry(outcome, reason, sent.consent, sent.item.source)
+    entry = Entry(outcome, reason, sent.consent, sent.item.source, sent.item.stamp)
     return entries.setdefault(entry.once, entry)

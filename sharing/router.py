@@ -104,7 +104,7 @@ class Router:
                 groups = group(observations) if apps else []
                 for app in apps:
                     considered[app] += len(observations)
-                    items[app] += [Item(source, readings) for readings in groups]
+                    items[app] += [Item(source, record.timestamp, readings) for readings in groups]
         for app in self._apps.names():
             if total > considered[app]:
                 events.READINGS_REFUSED.emit(total - considered[app], app=app, reason=Refusal.NO_CONSENT.value)

@@ -158,7 +158,7 @@ def lent_to(device: str, subject: str) -> tuple[str, DeviceRecord]:
 
 
 def items_of(*subjects: str) -> list[Item]:
-    return [Item(Coordinates("vitals", 0, 0), [reading(HEART, 60.0, subject=subject)]) for subject in subjects]
+    return [Item(Coordinates("vitals", 0, 0), 0, [reading(HEART, 60.0, subject=subject)]) for subject in subjects]
 
 
 async def nothing_new() -> None:
