@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from deploy.bootstrap import needs
 from deploy.local import software, state
 from deploy.local.instance import CHECKOUT, PROCESSES, Instance
-from deploy.local.ports import check_free
+from deploy.local.ports import ELSEWHERE, HANDED_OUT, check_free, handed_out
 from deploy.local.preparation import local_servers, server_ports
 from deploy.local.problems import Problem
 
@@ -123,10 +123,12 @@ def _names(_instance: Instance) -> Finding:
 
 
 def _ports(instance: Instance) -> Finding:
-    if state.is_locked(instance):
-        return Finding("ports", f"from {instance.ports.base} on, in use by this instance")
     ports = server_ports(instance, local_servers(instance)) | {"the gateway": instance.ports.gateway}
     ports |= {f"{name}'s metrics": instance.ports.metrics(name) for name in PROCESSES}
+    if HANDED_OUT.exists() and (wrong := handed_out(ports, HANDED_OUT.read_text())):
+        return Finding("ports", wrong, False, f"Before the next start, {ELSEWHERE}")
+    if state.is_locked(instance):
+        return Finding("ports", f"from {instance.ports.base} on, in use by this instance")
     try:
         check_free(ports)
     except Problem as problem:

@@ -9,6 +9,8 @@ from pathlib import Path
 from deploy.local.problems import Problem
 
 LISTENING = "0A"
+HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
+ELSEWHERE = "choose where Agora's ports begin, for example: AGORA_PORT_BASE=24000 ./agora up"
 
 
 def check_free(ports: Mapping[str, int]) -> None:
@@ -24,8 +26,23 @@ def check_free(ports: Mapping[str, int]) -> None:
         if _taken(port):
             raise Problem(
                 f"port {port}, which {what} needs, is taken{_by_whom(port)}",
-                "Stop that program, or choose where Agora's ports begin, for example: AGORA_PORT_BASE=24000 ./agora up",
+                f"Stop that program, or {ELSEWHERE}",
             )
+
+
+def handed_out(ports: Mapping[str, int], between: str) -> str:
+    """Say where ports lie among those the system gives to clients: a server that starts again may find one taken for a moment.
+
+    Args:
+        ports: by what each is for.
+        between: the system's first and last, as ``HANDED_OUT`` holds them.
+
+    Returns:
+        What is wrong, in words; empty where nothing is.
+    """
+    low, high = (int(one) for one in between.split())
+    inside = [port for port in ports.values() if low <= port <= high]
+    return f"port {min(inside)} and others lie among those the system hands out to clients ({low} to {high})" if inside else ""
 
 
 def _taken(port: int) -> bool:

@@ -12,7 +12,7 @@ from deploy.local.accounts import caller, remove_instance, write_file
 from deploy.local.instance import Instance, Ports
 from deploy.local.jvm import quote
 from deploy.local.kafka_access import rights_of, settings_of
-from deploy.local.ports import check_free
+from deploy.local.ports import check_free, handed_out
 from deploy.local.problems import Problem
 
 
@@ -62,6 +62,12 @@ def test_a_process_has_a_right_on_a_topic_only_where_the_contract_names_it(princ
     of_apps = {Principal.ROUTER: {"agora.app."}, Principal.KEEPER: {"agora.app.", "kafka-cluster", "agora-streams"}}
     assert given - named - {f"agora-{principal.value}"} <= of_apps.get(principal, set())
     assert named <= given
+
+
+def test_ports_among_those_the_system_hands_out_are_told() -> None:
+    ports = {"Kafka": 33092, "the gateway": 32743}
+    assert handed_out(ports, "32768\t60999\n").startswith("port 33092 and others lie among those")
+    assert handed_out({"Kafka": 21092}, "32768\t60999\n") == ""
 
 
 def test_a_taken_port_is_told_with_who_has_it_and_what_to_do() -> None:
