@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from itertools import count
@@ -15,6 +16,7 @@ from contracts.topics import LEDGER, REGISTRY_DEVICES, VITALS
 from deploy.local.stack import Stack
 from runtime import clock
 from runtime.compacted import CompactedView
+from streams.knowledge import OLDEST_SECONDS
 from tests.support.normalising import ORG, World, device, message, payload, raw_partition
 
 NAMES = [f"handed-{number}" for number in range(16)]
@@ -79,6 +81,7 @@ async def test_a_worker_that_stood_still_while_devices_changed_hands_gives_no_re
         loans = Loan(start=0, end=handed_over, subject="anna"), Loan(start=handed_over, subject="ben")
         await world.enrol(*(device(name, "ben").model_copy(update={"loans": loans}) for name in NAMES))
         await send(world, *NAMES)
+        await asyncio.sleep(OLDEST_SECONDS)  # what it knew when it was stopped is then older than it may be
     finally:
         stack.kill("streams", signal.SIGCONT)
     assert {one.subject for one in await readings(world, *NAMES)} == {"ben"}
