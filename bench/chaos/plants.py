@@ -7,8 +7,9 @@ from collections.abc import Collection
 from enum import StrEnum
 
 import psycopg
+import stamina
 from aiokafka import TopicPartition
-from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
 from confluent_kafka import TopicPartition as GroupPlace
 from confluent_kafka.admin import AdminClient
 
@@ -62,12 +63,19 @@ async def skip_frame(platform: Platform, operator: KafkaSettings) -> str:
     for name in ("streams", "streams-2"):
         await platform.do(platform.stack.stop_process, name)
     place, skipped = await _waiting_record(operator)
-    admin = AdminClient(local_kafka.client(platform.stack.settings("operator")))
-    target = ConsumerGroupTopicPartitions(STREAMS_GROUP, [GroupPlace(place.topic, place.partition, skipped + 1)])
-    await asyncio.to_thread(lambda: admin.alter_consumer_group_offsets([target])[STREAMS_GROUP].result(30))
+    await asyncio.to_thread(_move_group, platform, place, skipped + 1)
     for name in ("streams", "streams-2"):
         await platform.start_process(name)
     return f"the raw record {place.topic}/{place.partition}/{skipped} was skipped"
+
+
+def _move_group(platform: Platform, place: TopicPartition, offset: int) -> None:
+    """Move it once Kafka takes the workers for gone: one that had to be killed is a member until its session ends."""
+    admin = AdminClient(local_kafka.client(platform.stack.settings("operator")))
+    target = ConsumerGroupTopicPartitions(STREAMS_GROUP, [GroupPlace(place.topic, place.partition, offset)])
+    for attempt in stamina.retry_context(on=KafkaException, attempts=None, timeout=GATHER_SECONDS, wait_max=1.0):
+        with attempt:
+            admin.alter_consumer_group_offsets([target])[STREAMS_GROUP].result(30)
 
 
 async def _waiting_record(operator: KafkaSettings) -> tuple[TopicPartition, int]:
