@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 import psycopg
 import stamina
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
 from confluent_kafka import TopicPartition as GroupPlace
 from confluent_kafka.admin import AdminClient
 
 from bench.chaos.evidence import STREAMS_GROUP
 from bench.chaos.platform import Platform
+from contracts import frames
 from contracts.errors import Unavailable
+from contracts.frames import RawFrame
+from contracts.instants import SECOND
 from contracts.observation import Observation
 from contracts.registry import ConsentRecord
 from contracts.topics import PARTITIONS, RAW, app_topic
 from deploy.local import kafka as local_kafka
-from runtime import kafka
+from runtime import clock, kafka
 from runtime.settings import DatabaseSettings, KafkaSettings
 from sharing import cloud_events
 from sharing.fhir.observation import resource
 from sharing.pseudonyms import AppPseudonyms
 
 GATHER_SECONDS = 60.0
+SETTLED = 2 * SECOND
+"""A device that sends a message twice does so within moments."""
 
 
 class Plant(StrEnum):
@@ -66,7 +72,7 @@ async def skip_frame(platform: Platform, operator: KafkaSettings) -> str:
     await asyncio.to_thread(_move_group, platform, place, skipped + 1)
     for name in ("streams", "streams-2"):
         await platform.start_process(name)
-    return f"the raw record {place.topic}/{place.partition}/{skipped} was skipped"
+    return f"the raw record {place.topic}/{place.partition}/{skipped} and what stood before it were skipped"
 
 
 def _move_group(platform: Platform, place: TopicPartition, offset: int) -> None:
@@ -79,22 +85,55 @@ def _move_group(platform: Platform, place: TopicPartition, offset: int) -> None:
 
 
 async def _waiting_record(operator: KafkaSettings) -> tuple[TopicPartition, int]:
-    """Wait for a raw record that no worker has read."""
+    """Wait for a raw record that no worker has read, and without which something is missing."""
     watcher = kafka.consumer(operator, STREAMS_GROUP)
     await watcher.start()
     try:
         places = [TopicPartition(RAW.name, number) for number in range(PARTITIONS)]
+        watcher.assign(places)
         async with asyncio.timeout(GATHER_SECONDS):
             while True:
                 for place, end in (await watcher.end_offsets(places)).items():
                     committed = await watcher.committed(place) or 0
                     if end > committed + 1:
-                        return place, committed
+                        found = first_that_counts(await _frames(watcher, place, end), committed, clock.now())
+                        if found is not None:
+                            return place, found
                 await asyncio.sleep(0.2)
     except TimeoutError:
         raise Unavailable("no raw record came that could be skipped") from None
     finally:
         await watcher.stop()
+
+
+async def _frames(watcher: AIOKafkaConsumer, place: TopicPartition, end: int) -> dict[int, RawFrame]:
+    """Read a partition of the raw topic from its beginning, by offset."""
+    found: dict[int, RawFrame] = {}
+    await watcher.seek_to_beginning(place)
+    while await watcher.position(place) < end:
+        for record in (await watcher.getmany(place, timeout_ms=200)).get(place, []):
+            found[record.offset] = frames.decode_raw(record.value)
+    return found
+
+
+def first_that_counts(found: Mapping[int, RawFrame], committed: int, now: int) -> int | None:
+    """Give the first record that holds a message of which no other record has a copy; pure.
+
+    Args:
+        found: the partition's frames by offset.
+        committed: where the workers go on.
+        now: the present, microseconds; a message younger than ``SETTLED`` may still be sent again.
+
+    Returns:
+        Its offset, or None.
+    """
+    copies = Counter(message.payload for frame in found.values() for message in frame.messages)
+    for offset in sorted(offset for offset in found if offset >= committed):
+        for message in found[offset].messages:
+            receipted = message.correlation is not None or message.message_id is not None
+            if receipted and copies[message.payload] == 1 and message.received_at < now - SETTLED:
+                return offset
+    return None
 
 
 def double_row(owner: DatabaseSettings) -> str:
