@@ -5,6 +5,7 @@ A frame's value is msgpack; its headers say how many messages it holds and in wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -18,11 +19,12 @@ HEADER_COUNT = "agora-count"
 HEADER_VERSION = "agora-version"
 HEADER_SOURCE = "agora-source"
 """On a derived record: ``topic/partition/offset`` of the record it was made from."""
-HEADER_OWNED = "agora-owned"
-"""On a vitals record: for how many messages it accounts (``Observation.owner``), so that the ledger closes without decoding."""
+HEADER_ORIGINS = "agora-origins"
+"""On a vitals record: the raw records it was made from, so that the ledger closes without decoding."""
 
 COUNT_DIGITS = 9
 """A longer number is no count: it would not fit where the ledger keeps it."""
+_ORIGIN = re.compile(r"([0-9]{1,9})/([0-9]{1,18})/([0-9]{1,9})/([0-9]{1,9})")
 Headers = list[tuple[str, bytes]]
 
 
@@ -45,6 +47,22 @@ class Coordinates(NamedTuple):
         """
         topic, partition, offset = text.rsplit("/", 2)
         return cls(topic, int(partition), int(offset))
+
+
+class Origin(NamedTuple):
+    """What a vitals record holds of one raw record; its observations stand together, in the order of the origins.
+
+    Attributes:
+        partition: of the raw record.
+        offset: of the raw record.
+        readings: observations of it in this record.
+        messages: its messages for which this record accounts (``Observation.owner``).
+    """
+
+    partition: int
+    offset: int
+    readings: int
+    messages: int
 
 
 class RawMessage(msgspec.Struct, array_like=True, frozen=True):
@@ -91,13 +109,12 @@ def decode_raw(value: bytes) -> RawFrame:
     return decoded(_raw_decoder, value)
 
 
-def headers(count: int, source: Coordinates | None = None, owned: int | None = None) -> Headers:
+def headers(count: int, source: Coordinates | None = None) -> Headers:
     """Make a frame's headers.
 
     Args:
-        count: messages (raw) or observations (vitals) in it.
+        count: messages in it.
         source: the record it was made from, when there is one.
-        owned: messages for which it accounts, on a vitals record.
 
     Returns:
         Kafka headers.
@@ -105,9 +122,46 @@ def headers(count: int, source: Coordinates | None = None, owned: int | None = N
     made: Headers = [(HEADER_COUNT, str(count).encode()), (HEADER_VERSION, VERSION.encode())]
     if source is not None:
         made.append((HEADER_SOURCE, str(source).encode()))
-    if owned is not None:
-        made.append((HEADER_OWNED, str(owned).encode()))
     return made
+
+
+def vitals_headers(origins: Sequence[Origin]) -> Headers:
+    """Make the headers of a vitals record.
+
+    Args:
+        origins: what it holds of which raw record, in the order of its observations.
+
+    Returns:
+        Kafka headers.
+    """
+    made = headers(sum([one.readings for one in origins]))
+    made.append((HEADER_ORIGINS, ",".join(["/".join(map(str, one)) for one in origins]).encode()))
+    return made
+
+
+def origins_of(found: Sequence[tuple[str, bytes]] | None) -> list[Origin]:
+    """Read which raw records a vitals record was made from.
+
+    Args:
+        found: the record's headers.
+
+    Returns:
+        At least one.
+
+    Raises:
+        ValueError: when the header is missing or malformed.
+    """
+    text = header(found, HEADER_ORIGINS)
+    if text is None:
+        raise ValueError(f"a vitals record needs the header {HEADER_ORIGINS}")
+    return [_origin(one) for one in text.split(",")]
+
+
+def _origin(text: str) -> Origin:
+    found = _ORIGIN.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{HEADER_ORIGINS} holds partition/offset/readings/messages of each raw record")
+    return Origin(*map(int, found.groups()))
 
 
 def header(found: Iterable[tuple[str, bytes]] | None, name: str) -> str | None:

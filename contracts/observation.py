@@ -45,7 +45,7 @@ class Observation(msgspec.Struct, array_like=True, frozen=True, gc=False):
         received_at: microseconds, when the bridge had it.
         sequence: as sent, else position in the message.
         quality: bits of ``Quality``.
-        message: index of its message in the raw frame named by the record's source header.
+        message: index of its message in the raw record it came from, which the header ``agora-origins`` names.
         owner: True on exactly one observation record per message: the vitals record that accounts for the message.
         panel: LOINC code of the panel it was a component of, empty when alone.
         profile: version of the catalogue's entry that judged it.
@@ -71,7 +71,7 @@ class Observation(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class VitalsFrame(msgspec.Struct, array_like=True, frozen=True):
-    """What a record of ``agora.vitals.v1`` holds: observations of one raw record for one partition of subjects."""
+    """What a record of ``agora.vitals.v1`` holds: observations of one or more raw records for one partition of subjects."""
 
     observations: list[Observation]
 

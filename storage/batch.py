@@ -2,72 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from contracts.alerts import AlertTransition, decode_transition
 from contracts.errors import EXPLANATIONS, Code, Stage
-from contracts.frames import HEADER_COUNT, HEADER_OWNED, HEADER_SOURCE, Coordinates, header
+from contracts.frames import HEADER_SOURCE, Coordinates, Origin, count_of, header, origins_of
 from contracts.instants import hour_of, to_datetime
 from contracts.observation import Observation, decode_vitals
 from contracts.outcomes import RawOutcome, decode_outcome
 from contracts.quarantine import QuarantinedMessage, decode_quarantined
-from contracts.topics import ALERTS, LEDGER, QUARANTINE, VITALS
+from contracts.topics import ALERTS, LEDGER, QUARANTINE, RAW, VITALS
 from runtime.version import VERSION
 from storage.keys import Keys
+from storage.pieces import KafkaRecord, Source, VitalsRecord, pieces_of, source
 from storage.rows import pack_all
 
 TOPICS = (VITALS.name, LEDGER.name, QUARANTINE.name, ALERTS.name)
-
-
-class KafkaRecord(Protocol):
-    """What the store needs of a record, as aiokafka gives it."""
-
-    @property
-    def topic(self) -> str: ...  # noqa: D102
-    @property
-    def partition(self) -> int: ...  # noqa: D102
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def timestamp(self) -> int: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
-
-
-class Source(NamedTuple):
-    """Key of a vitals record in the ledger: a second pass over the same raw record has the same."""
-
-    raw_partition: int
-    raw_offset: int
-    vitals_partition: int
-
-
-class Part(NamedTuple):
-    """The observations of one message within a vitals record: positions ``first`` to ``end`` (exclusive) of the batch."""
-
-    org: str
-    device: str
-    hour: int
-    owner: bool
-    first: int
-    end: int
-
-
-class VitalsRecord(NamedTuple):
-    """One record of the vitals topic: its observations stand at ``start`` to ``end`` (exclusive) of the batch."""
-
-    source: Source
-    offset: int
-    parts: list[Part]
-    start: int
-    end: int
 
 
 class SetAside(NamedTuple):
@@ -93,8 +48,8 @@ class Batch:
     Attributes:
         spans: per topic and partition the offset of the first record, and the one after the last.
         observations: of all vitals records, in order.
-        vitals: the vitals records.
-        refused_vitals: those that were set aside whole.
+        vitals: the vitals records, each in as many pieces as it has origins.
+        refused_vitals: those that were set aside whole, likewise.
         outcomes: ledger records.
         set_aside: for quarantine, the store's own refusals included.
         refusals: topic and code of each record set aside whole, for telemetry.
@@ -139,38 +94,9 @@ def _reason(one: Observation, keys: Keys) -> Code:
 
 
 def _take_vitals(batch: Batch, record: KafkaRecord) -> None:
-    source = source_of(record)
-    observations = decode_vitals(record.value or b"").observations
-    start = len(batch.observations)
-    try:
-        parts = _parts(observations, start)
-    except _OutOfOrder:
-        observations = sorted(observations, key=lambda one: one.message)
-        parts = _parts(observations, start)
+    observations, pieces = pieces_of(record, decode_vitals(record.value or b"").observations, len(batch.observations))
     batch.observations += observations
-    batch.vitals.append(VitalsRecord(source, record.offset, parts, start, start + len(observations)))
-
-
-class _OutOfOrder(Exception):
-    """The observations of a message do not stand together."""
-
-
-def _parts(observations: Sequence[Observation], start: int) -> list[Part]:
-    parts: list[Part] = []
-    message = -1
-    first = None
-    begun = end = start
-    for one in observations:
-        if one.message != message:
-            if one.message < message:
-                raise _OutOfOrder
-            if first is not None:
-                parts.append(Part(first.org, first.device, hour_of(first.received_at), first.owner, begun, end))
-            first, message, begun = one, one.message, end
-        end += 1
-    if first is not None:
-        parts.append(Part(first.org, first.device, hour_of(first.received_at), first.owner, begun, end))
-    return parts
+    batch.vitals += pieces
 
 
 def _take_outcome(batch: Batch, record: KafkaRecord) -> None:
@@ -236,22 +162,17 @@ def refuse(batch: Batch, record: KafkaRecord, code: Code, now: int) -> None:
         now: the present, microseconds.
     """
     received_at = record.timestamp * 1000
-    try:
-        source = source_of(record)
-    except ValueError:
-        source = None
-    messages = 0
-    if record.topic == VITALS.name and source is not None:
-        messages = _number(record, HEADER_OWNED, 0)
-        batch.refused_vitals.append(RefusedVitals(source, hour_of(received_at), messages, _number(record, HEADER_COUNT, 0)))
-    elif record.topic == QUARANTINE.name:
-        messages = _number(record, HEADER_COUNT, 1)
     place = Coordinates(record.topic, record.partition, record.offset)
-    raw_source = f"agora.raw.v1/{source.raw_partition}/{source.raw_offset}" if source is not None else None
     batch.refusals.append((record.topic, code))
-    batch.set_aside.append(
-        SetAside(_refusal(place, -1, "", "", code, record.value or b"", received_at, now, messages), raw_source)
-    )
+    origins = _origins(record) if record.topic == VITALS.name else []
+    for number, origin in enumerate(origins):
+        batch.refused_vitals.append(RefusedVitals(source(origin, record), hour_of(received_at), origin.messages, origin.readings))
+        refusal = _refusal(place, -1 - number, "", "", code, record.value or b"", received_at, now, origin.messages)
+        batch.set_aside.append(SetAside(refusal, f"{RAW.name}/{origin.partition}/{origin.offset}"))
+    if not origins:
+        messages = count_of(record.headers) if record.topic == QUARANTINE.name else 0
+        refusal = _refusal(place, -1, "", "", code, record.value or b"", received_at, now, messages)
+        batch.set_aside.append(SetAside(refusal, _raw_source(record)))
 
 
 def refuse_reading(record: VitalsRecord, position: int, one: Observation, code: Code, now: int, messages: int) -> SetAside:
@@ -268,11 +189,11 @@ def refuse_reading(record: VitalsRecord, position: int, one: Observation, code: 
     Returns:
         The row, with the observation as JSON for its payload.
     """
-    raw = Coordinates("agora.raw.v1", record.source.raw_partition, record.source.raw_offset)
+    raw = Coordinates(RAW.name, record.source.raw_partition, record.source.raw_offset)
     shown: dict[str, Any] = msgspec.structs.asdict(one) | {"id": one.id.hex()}
     payload = msgspec.json.encode({"raw": str(raw), "observation": shown})
     place = Coordinates(VITALS.name, record.source.vitals_partition, record.offset)
-    refusal = _refusal(place, position - record.start, one.org, one.device, code, payload, one.received_at, now, messages)
+    refusal = _refusal(place, position - record.base, one.org, one.device, code, payload, one.received_at, now, messages)
     return SetAside(refusal, f"{raw}/{one.message}")
 
 
@@ -286,21 +207,16 @@ def _refusal(
     )  # fmt: skip
 
 
-def source_of(record: KafkaRecord) -> Source:
-    """Read which raw record a derived record was made from.
-
-    Raises:
-        ValueError: when its header is missing or malformed.
-    """
-    text = header(record.headers, HEADER_SOURCE)
-    if text is None:
-        raise ValueError("no source header")
-    raw = Coordinates.parse(text)
-    return Source(raw.partition, raw.offset, record.partition)
-
-
-def _number(record: KafkaRecord, name: str, otherwise: int) -> int:
+def _origins(record: KafkaRecord) -> list[Origin]:
     try:
-        return int(header(record.headers, name) or otherwise)
+        return origins_of(record.headers)
     except ValueError:
-        return otherwise
+        return []
+
+
+def _raw_source(record: KafkaRecord) -> str | None:
+    try:
+        text = header(record.headers, HEADER_SOURCE)
+        return None if text is None else str(Coordinates.parse(text))
+    except ValueError:
+        return None

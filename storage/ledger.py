@@ -26,16 +26,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import msgspec
 from psycopg import AsyncConnection
 
-from contracts.frames import HEADER_OWNED, count_of, header
-from contracts.observation import decode_vitals
+from contracts.frames import count_of
 from contracts.topics import ALERTS, LEDGER, PARTITIONS, QUARANTINE, RAW, VITALS
 from runtime.settings import DatabaseSettings, KafkaSettings
-from storage.batch import KafkaRecord, Source, source_of
 from storage.database import connect, translated
 from storage.log_reads import Log, open_log
+from storage.pieces import Source, sources_of
 
 STORED_TOPICS = (VITALS, LEDGER, QUARANTINE, ALERTS)
 POLL_SECONDS = 0.3
@@ -262,25 +260,15 @@ async def _count_unstored(connection: AsyncConnection, log: Log, books: _Books, 
     found: dict[Source, int] = {}
     async for record in log.read(VITALS, spans):
         try:
-            source = source_of(record)
+            origins = sources_of(record)
         except ValueError:
-            continue
-        if books.entered(source):
-            found.setdefault(source, owned_by(record))
+            continue  # unreadable: the store will set it aside whole and count it so
+        for source, origin in origins:
+            if books.entered(source):
+                found.setdefault(source, origin.messages)
     if not found:
         return 0
     arrays = [list(column) for column in zip(*found, strict=True)]
     with translated():
         known = await (await connection.execute(_KNOWN, arrays)).fetchall()
     return sum(found.values()) - sum(found[Source(*row)] for row in known)
-
-
-def owned_by(record: KafkaRecord) -> int:
-    """Tell for how many messages a vitals record accounts: by its header, else by looking into it."""
-    try:
-        text = header(record.headers, HEADER_OWNED)
-        if text is not None:
-            return int(text)
-        return len({one.message for one in decode_vitals(record.value or b"").observations if one.owner})
-    except (msgspec.MsgspecError, ValueError):
-        return 0  # unreadable: the store will set it aside whole and count it so

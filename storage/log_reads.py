@@ -13,7 +13,7 @@ from contracts.errors import Unavailable
 from contracts.topics import Topic
 from runtime import kafka
 from runtime.settings import KafkaSettings
-from storage.batch import KafkaRecord
+from storage.pieces import KafkaRecord
 
 IDLE_MILLISECONDS = 200
 Span = tuple[int, int]

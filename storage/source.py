@@ -13,7 +13,8 @@ from contracts.topics import VITALS
 from runtime import kafka
 from runtime.settings import KafkaSettings
 from storage import events
-from storage.batch import TOPICS, KafkaRecord
+from storage.batch import TOPICS
+from storage.pieces import KafkaRecord
 from storage.settings import StoreSettings
 from storage.tables import Place
 

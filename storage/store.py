@@ -17,7 +17,7 @@ from runtime import telemetry
 from runtime.clock import now
 from runtime.settings import DatabaseSettings, KafkaSettings, ProcessSettings, load
 from storage import events
-from storage.batch import KafkaRecord
+from storage.pieces import KafkaRecord
 from storage.settings import StoreSettings
 from storage.source import Source
 from storage.writer import Fenced, Writer

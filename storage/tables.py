@@ -10,7 +10,8 @@ from psycopg import AsyncConnection
 from contracts.alerts import AlertTransition
 from contracts.instants import SECOND, to_datetime
 from contracts.outcomes import RawOutcome
-from storage.batch import SetAside, Source
+from storage.batch import SetAside
+from storage.pieces import Source
 from storage.tally import DEVICE_COUNTS, Counts, Deltas, RawKey, Reclassified
 
 Place = tuple[str, int]

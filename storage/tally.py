@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from contracts.outcomes import RawOutcome
-from storage.batch import Batch, Part, RefusedVitals, Source, VitalsRecord
+from storage.batch import Batch, RefusedVitals
+from storage.pieces import Part, Source, VitalsRecord
 
 STORED, DUPLICATE, QUARANTINED = 0, 1, 2
 """Outcomes of a reading at the store."""

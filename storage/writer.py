@@ -13,10 +13,11 @@ from contracts.errors import AgoraError, Code
 from runtime.settings import DatabaseSettings
 from storage import batch as batches
 from storage import events, tables, tally
-from storage.batch import Batch, KafkaRecord, Source
+from storage.batch import Batch
 from storage.database import Refused, Undone, connect, translated
 from storage.keys import Keys
 from storage.observations import Observations
+from storage.pieces import KafkaRecord, Source, VitalsRecord
 from storage.settings import StoreSettings
 from storage.tables import Place
 
@@ -211,7 +212,7 @@ class Writer:
                 events.READING_REFUSED.emit(amount, code=code)
 
 
-def _refused_readings(batch: Batch, record: batches.VitalsRecord, outcomes: bytearray, now: int) -> list[batches.SetAside]:
+def _refused_readings(batch: Batch, record: VitalsRecord, outcomes: bytearray, now: int) -> list[batches.SetAside]:
     made = []
     for part in record.parts:
         stands_for_message = part.owner and tally.message_outcome(outcomes, part) == tally.QUARANTINED

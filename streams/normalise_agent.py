@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from contracts import down, frames
+from contracts import frames
 from contracts.errors import Code
-from contracts.frames import Coordinates, Headers
-from contracts.ids import device_key, partition_of
-from contracts.observation import VitalsFrame
-from contracts.topics import DOWN, LEDGER, PARTITIONS, QUARANTINE, RAW, VITALS
+from contracts.frames import Coordinates
+from contracts.topics import RAW
 from runtime import clock
 from runtime.version import VERSION
 from streams import events, judging
 from streams.acknowledger import Acknowledger, Entry
 from streams.directory import Directory
+from streams.gathering import Gathered, Gathering
 from streams.knowledge import Knowledge
 from streams.memory import Recent, Warnings
 from streams.normalise import Result, normalise, refuse_record
-from streams.outputs import Output
 
 UNKNOWN = (Code.DEVICE_UNKNOWN, Code.DEVICE_RETIRED, Code.UNASSIGNED)
 
@@ -58,7 +56,7 @@ class NormaliseAgent:
             streams: what it shares with the others.
         """
         self.topic, self._acknowledger = streams.consume(RAW, self._forget)
-        self._outputs = streams.outputs
+        self._gathering = Gathering(streams.outputs, streams.settings.gather_milliseconds / 1000, streams.fail)
         self._limit = streams.settings.dedup_readings_per_device
         self._directory = Directory(streams.devices.records.get)
         streams.device_listeners.append(self._directory.forget)
@@ -71,7 +69,7 @@ class NormaliseAgent:
         self._recent.pop(partition, None)
 
     async def handle(self, event: Any) -> None:
-        """Normalise one raw record; returns once its outputs are queued.
+        """Normalise one raw record; returns once it is gathered, which waits while Kafka is behind.
 
         Args:
             event: Faust's event, its value raw bytes.
@@ -86,7 +84,7 @@ class NormaliseAgent:
         if _strangers(result) and await self._knowledge.renew():
             result, newest = self.work(event.message)  # as after a crash: a record is no duplicate of itself
         count(result)
-        await self._outputs.send(outputs_of(result, RAW.name), partial(_confirmed, self._acknowledger, entry, newest))
+        await self._gathering.add(Gathered(result, entry.row, partial(_confirmed, self._acknowledger, entry, newest)))
 
     def work(self, record: Any) -> tuple[Result, int]:
         """Apply the rules to one raw record.
@@ -123,35 +121,6 @@ def _confirmed(acknowledger: Acknowledger, entry: Entry, newest: int) -> None:
 def _claimed(headers: Any) -> int:
     """Read how many messages a record says it holds; at least one."""
     return max(1, frames.count_of(list(headers.items()) if isinstance(headers, dict) else headers))
-
-
-def outputs_of(result: Result, topic: str) -> list[Output]:
-    """Write a result as Kafka records, each naming the raw record it was made from.
-
-    Args:
-        result: what became of a raw record.
-        topic: its topic.
-
-    Returns:
-        The records; the ledger row is the last.
-    """
-    outcome = result.outcome
-    source = Coordinates(topic, outcome.partition, outcome.offset)
-    made = []
-    for partition, observations in result.vitals.items():
-        value = frames.encode(VitalsFrame(observations))
-        headers = frames.headers(len(observations), source, result.owned.get(partition, 0))
-        made.append(Output(VITALS.name, partition, None, value, headers))
-    one: Headers = frames.headers(1, source)
-    for kept in result.quarantined:
-        key = device_key(kept.org, kept.device) if kept.device else ""
-        partition = partition_of(key, PARTITIONS) if key else outcome.partition
-        made.append(Output(QUARANTINE.name, partition, key.encode() or None, frames.encode(kept), one))
-    for told in result.down:
-        key = device_key(told.org, told.device)
-        made.append(Output(DOWN.name, partition_of(key, PARTITIONS), key.encode(), down.encode(told), one))
-    made.append(Output(LEDGER.name, outcome.partition, None, frames.encode(outcome), one))
-    return made
 
 
 def count(result: Result) -> None:

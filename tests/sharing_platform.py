@@ -15,11 +15,11 @@ import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from pydantic import SecretStr
 
-from contracts.frames import Coordinates, encode, headers
+from contracts.frames import Origin, encode, vitals_headers
 from contracts.ids import partition_of
 from contracts.observation import Observation, VitalsFrame
 from contracts.registry import ConsentRecord
-from contracts.topics import PARTITIONS, RAW, REGISTRY_APPS, REGISTRY_CONSENTS, REGISTRY_DEVICES, VITALS
+from contracts.topics import PARTITIONS, REGISTRY_APPS, REGISTRY_CONSENTS, REGISTRY_DEVICES, VITALS
 from deploy.local.stack import Stack
 from registry import devices, loans
 from registry.organisations import add_organisation, add_subject
@@ -115,7 +115,7 @@ class Platform:
             VITALS.name,
             record,
             partition=partition_of(observations[0].subject, PARTITIONS),
-            headers=headers(len(observations), Coordinates(RAW.name, 0, self._next)),
+            headers=vitals_headers([Origin(0, self._next, len(observations), 1)]),
         )
 
     async def received(self, app: apps.Access) -> list[Received]:

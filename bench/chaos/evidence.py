@@ -24,9 +24,9 @@ from contracts.topics import ALERTS, RAW, VITALS, Topic, app_topic
 from runtime import kafka
 from runtime.settings import DatabaseSettings, KafkaSettings
 from sharing.cloud_events import OBSERVATION_TYPE, header
-from storage.batch import KafkaRecord
 from storage.ledger import Closing, settle
 from storage.log_reads import open_log
+from storage.pieces import KafkaRecord
 
 STREAMS_GROUP, ROUTER_GROUP = "agora-streams", "agora-router"
 READERS = ((STREAMS_GROUP, RAW), (STREAMS_GROUP, VITALS), (ROUTER_GROUP, VITALS))

@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from contracts.frames import Coordinates, RawFrame, RawMessage, encode, headers
+from contracts.frames import Coordinates, RawFrame, RawMessage, encode, headers, origins_of
 from contracts.ids import device_key, partition_of
 from contracts.instants import to_text
 from contracts.mqtt import up_topic
+from contracts.observation import Observation, decode_vitals
 from contracts.outcomes import RawOutcome, decode_outcome
 from contracts.registry import HEARTBEAT_KEY, DeviceRecord, Heartbeat, Loan
 from contracts.topics import LEDGER, PARTITIONS, RAW, REGISTRY_DEVICES, Topic
@@ -45,6 +46,16 @@ def message(name: str, body: bytes, at: int | None = None) -> RawMessage:
 def raw_partition(name: str) -> int:
     """Give the partition of a device's raw messages."""
     return partition_of(device_key(ORG, name), PARTITIONS)
+
+
+def by_source(record: Any) -> list[tuple[Coordinates, list[Observation]]]:
+    """Take a vitals record apart by the raw records it was made from."""
+    observations, found = decode_vitals(record.value).observations, []
+    for origin in origins_of(record.headers):
+        own, observations = observations[: origin.readings], observations[origin.readings :]
+        found.append((Coordinates(RAW.name, origin.partition, origin.offset), own))
+    assert not observations
+    return found
 
 
 class World:

@@ -15,7 +15,7 @@ from msgspec.structs import replace as replace_struct
 
 from cli.operator import settings
 from contracts import frames, ids
-from contracts.frames import Coordinates, RawFrame, RawMessage
+from contracts.frames import Coordinates, Origin, RawFrame, RawMessage
 from contracts.instants import hour_of
 from contracts.observation import Observation, Quality, VitalsFrame
 from contracts.outcomes import DeviceOutcome, RawOutcome, decode_outcome
@@ -169,7 +169,7 @@ def derive(
             partition,
             0,
             frames.encode(VitalsFrame(made)),
-            frames.headers(len(made), raw, len({one.message for one in made})),
+            frames.vitals_headers([Origin(raw.partition, raw.offset, len(made), len({one.message for one in made}))]),
         )
         for partition, made in by_partition.items()
     }

@@ -10,13 +10,12 @@ from itertools import count
 
 import pytest
 
-from contracts.frames import HEADER_SOURCE, Coordinates, header
+from contracts.frames import Coordinates
 from contracts.instants import SECOND
-from contracts.observation import decode_vitals
 from contracts.topics import LEDGER, PARTITIONS, VITALS
 from deploy.local.stack import Stack
 from runtime import clock
-from tests.support.normalising import World, device, message, payload, raw_partition
+from tests.support.normalising import World, by_source, device, message, payload, raw_partition
 
 DEVICES = [f"killed-{number}" for number in range(24)]
 ROUND_SECONDS = 0.08
@@ -79,15 +78,15 @@ async def all_accounted(world: World, sent: list[Coordinates]) -> Counter[tuple[
         for row in rows[one.partition, one.offset]:
             assert sum(counts.received for counts in row.devices) == devices[one.partition]
             assert sum(counts.accepted for counts in row.devices) == devices[one.partition]
-    seen: dict[tuple[str, int], set[bytes]] = {}
-    wanted = {str(one) for one in sent}
+    seen: dict[tuple[Coordinates, int], set[bytes]] = {}
+    wanted = set(sent)
 
     def complete(records: list[object]) -> bool:
         seen.clear()
         for record in records:
-            key = (header(record.headers, HEADER_SOURCE) or "", record.partition)  # type: ignore[attr-defined]
-            ids = {one.id for one in decode_vitals(record.value).observations}  # type: ignore[attr-defined]
-            assert seen.setdefault(key, ids) == ids, "a second pass gave other ids"
+            for source, own in by_source(record):
+                key, ids = (source, record.partition), {one.id for one in own}  # type: ignore[attr-defined]
+                assert seen.setdefault(key, ids) == ids, "a second pass gave other ids"
         return wanted <= {source for source, _ in seen}
 
     await world.read(VITALS, complete, 90)

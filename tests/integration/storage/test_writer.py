@@ -134,7 +134,9 @@ async def test_a_record_that_cannot_be_decoded_is_quarantined_whole_and_the_ledg
 @pytest.mark.parametrize("value", [None, b"", b"\xff" * 20, b"[]", b"\x90"])
 async def test_no_bytes_on_any_topic_stop_the_store(stack: Stack, topic: str, value: bytes | None) -> None:
     bench = Bench(stack)
-    records = bench.place(Record(topic, bench.raw, 0, value), Record(topic, bench.raw, 0, value, [("agora-source", b"?")]))
+    records = bench.place(
+        Record(topic, bench.raw, 0, value), Record(topic, bench.raw, 0, value, [("agora-source", b"?"), ("agora-origins", b"?")])
+    )
     async with bench.writer() as writer:
         await writer.write(records)
         assert writer.positions[topic, bench.raw] == 2

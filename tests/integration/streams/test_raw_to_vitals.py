@@ -8,15 +8,15 @@ import pytest
 
 from contracts.down import decode_record
 from contracts.errors import Code
-from contracts.frames import HEADER_OWNED, HEADER_SOURCE, Coordinates, header
+from contracts.frames import Coordinates, origins_of
 from contracts.instants import DAY, MINUTE, to_text
-from contracts.observation import Observation, decode_vitals
+from contracts.observation import Observation
 from contracts.quarantine import decode_quarantined
 from contracts.registry import Loan
 from contracts.topics import DOWN, LEDGER, QUARANTINE, VITALS
 from deploy.local.stack import Stack
 from runtime import clock
-from tests.support.normalising import ORG, World, device, message, payload, raw_partition
+from tests.support.normalising import ORG, World, by_source, device, message, payload, raw_partition
 
 
 @pytest.fixture
@@ -40,8 +40,7 @@ async def observations(world: World, enough: int) -> list[tuple[Coordinates, Obs
     def complete(records: list[object]) -> bool:
         found.clear()
         for record in records:
-            source = Coordinates.parse(header(record.headers, HEADER_SOURCE) or "")  # type: ignore[attr-defined]
-            found.extend((source, one) for one in decode_vitals(record.value).observations)  # type: ignore[attr-defined]
+            found.extend((source, one) for source, own in by_source(record) for one in own)
         return len(found) >= enough
 
     await world.read(VITALS, complete)
@@ -110,7 +109,7 @@ async def test_readings_of_one_message_that_fall_in_two_loans_go_to_two_subjects
     found = await observations(world, 2)
     assert {(one.subject, one.value, one.owner) for _, one in found} == {("early", 60.0, True), ("late", 61.0, False)}
     records = await world.read(VITALS, lambda records: len(records) >= 2)
-    assert sorted(header(record.headers, HEADER_OWNED) or "" for record in records) == ["0", "1"]
+    assert sorted(origin.messages for record in records for origin in origins_of(record.headers)) == [0, 1]
 
 
 async def test_a_registry_change_counts_for_the_next_frame(world: World) -> None:

@@ -106,7 +106,8 @@ def test_any_topic_is_read_or_refused(topic: str) -> None:
 
 headers = st.lists(
     st.tuples(
-        st.sampled_from(["agora-count", "agora-owned", "agora-source"]), st.one_of(st.binary(max_size=12), st.just(b"9" * 5_000))
+        st.sampled_from(["agora-count", "agora-origins", "agora-source"]),
+        st.one_of(st.binary(max_size=12), st.just(b"9" * 5_000)),
     )
 )
 
@@ -114,6 +115,12 @@ headers = st.lists(
 @given(headers)
 def test_any_header_gives_a_count_the_ledger_can_hold(found: Sequence[tuple[str, bytes]]) -> None:
     assert 0 <= frames.count_of(found) < 10**frames.COUNT_DIGITS
+
+
+@given(headers)
+def test_any_header_names_origins_or_is_refused(found: Sequence[tuple[str, bytes]]) -> None:
+    with contextlib.suppress(ValueError):
+        assert frames.origins_of(found)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import tally
-from storage.batch import Part, Source, VitalsRecord
 from storage.ledger_report import Gap, without
+from storage.pieces import Part, Source, VitalsRecord
 
 outcome = st.sampled_from([tally.STORED, tally.DUPLICATE, tally.QUARANTINED])
 message = st.tuples(st.sampled_from(["a", "b", "c"]), st.booleans(), st.lists(outcome, min_size=1, max_size=4))
@@ -18,7 +18,7 @@ def test_every_owned_message_and_every_reading_has_exactly_one_outcome(messages:
     for device, owner, found in messages:
         parts.append(Part("org", device, 0, owner, len(outcomes), len(outcomes) + len(found)))
         outcomes += bytes(found)
-    record = VitalsRecord(Source(0, 0, 0), 0, parts, 0, len(outcomes))
+    record = VitalsRecord(Source(0, 0, 0), 0, parts, 0, len(outcomes), 0)
     counts = tally.count(record, outcomes)
     assert sum(counts[:3]) == sum(owner for _, owner, _ in messages)
     assert sum(counts[3:]) == len(outcomes)
@@ -34,7 +34,7 @@ def test_the_short_way_for_all_stored_gives_the_same_counts(messages: list[tuple
     for device, owner, found in messages:
         parts.append(Part("org", device, 0, owner, end, end + len(found)))
         end += len(found)
-    record = VitalsRecord(Source(0, 0, 0), 0, parts, 0, end)
+    record = VitalsRecord(Source(0, 0, 0), 0, parts, 0, end, 0)
     assert tally.count(record, None) == tally.count(record, bytearray(end))
     short: tally.Deltas = {}
     long: tally.Deltas = {}

@@ -11,10 +11,14 @@ from contracts.instants import DAY, to_text
 from contracts.observation import VitalsFrame, decode_vitals
 from contracts.outcomes import decode_outcome
 from contracts.registry import ClockCorrection, DeviceRecord, Loan
+from contracts.topics import RAW, VITALS
+from storage.batch import decode
+from storage.pieces import Source
 from streams.directory import Directory
+from streams.gathering import outputs_of
 from streams.memory import Recent, Warnings
 from streams.normalise import Result, normalise
-from streams.normalise_agent import outputs_of
+from tests.support.storing import Record
 
 NOW = 1_795_341_600_000_000
 REGISTRY = {
@@ -76,11 +80,32 @@ def test_any_messages_are_accounted_for_and_none_raises(sent: list[RawMessage]) 
     for offset in (5, 6, 5):
         result = normalise(sent, Coordinates("agora.raw.v1", 0, offset), directory, recent, warnings, NOW, "1")
         check(result, sent)
-        for output in outputs_of(result, "agora.raw.v1"):
+        for output in outputs_of([result]):
             assert 0 <= output.partition < 8
         assert decode_outcome(encode(result.outcome)) == result.outcome
         for frame in result.vitals.values():
             assert decode_vitals(encode(VitalsFrame(frame))).observations == frame
+
+
+@given(st.lists(st.lists(messages, max_size=4), min_size=1, max_size=4))
+def test_what_is_written_together_is_taken_apart_again_by_raw_record(sent: list[list[RawMessage]]) -> None:
+    directory, recent = Directory(REGISTRY.get), Recent(4)
+    results = [
+        normalise(some, Coordinates(RAW.name, number % 2, number), directory, recent, Warnings(), NOW, "1")
+        for number, some in enumerate(sent)
+    ]
+    vitals = [one for one in outputs_of(results) if one.topic == VITALS.name]
+    assert len({one.partition for one in vitals}) == len(vitals)
+    batch = decode([Record(one.topic, one.partition, 7, one.value, one.headers) for one in vitals], NOW)
+    found = {
+        one.source: [batch.observations[one.start : one.end], [part.owner for part in one.parts].count(True)]
+        for one in batch.vitals
+    }
+    assert found == {
+        Source(result.outcome.partition, result.outcome.offset, partition): [own, result.owned.get(partition, 0)]
+        for result in results
+        for partition, own in result.vitals.items()
+    }
 
 
 @given(st.lists(messages, max_size=6))
