@@ -24,7 +24,7 @@ from ingest.session import Session
 from ingest.settings import IngestSettings
 from ingest.valve import MIB, Valve
 from ingest.window import Window
-from runtime import clock, telemetry
+from runtime import clock, memory, telemetry
 from runtime.settings import KafkaSettings, MqttSettings, ProcessSettings, load
 
 MOST_ANSWERS_WAITING = 50_000
@@ -265,6 +265,7 @@ def run() -> int:
     process = load(ProcessSettings)
     kafka, mqtt, settings = load(KafkaSettings), load(MqttSettings), load(IngestSettings)
     telemetry.start(process, "bridge")
+    memory.settle()
     try:
         asyncio.run(_run(kafka, mqtt, settings))
     except Unavailable as error:

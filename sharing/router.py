@@ -23,7 +23,7 @@ from contracts.frames import Coordinates
 from contracts.observation import Observation, decode_vitals
 from contracts.registry import AppRecord, ConsentRecord, DeviceRecord, Record
 from contracts.topics import REGISTRY_APPS, REGISTRY_CONSENTS, REGISTRY_DEVICES, VITALS, Topic
-from runtime import kafka, telemetry
+from runtime import kafka, memory, telemetry
 from runtime.clock import now
 from runtime.compacted import CompactedView
 from runtime.settings import DatabaseSettings, KafkaSettings, ProcessSettings, load
@@ -232,5 +232,6 @@ def run() -> int:
         The exit code.
     """
     telemetry.start(load(ProcessSettings), "router")
+    memory.settle()
     asyncio.run(_main())
     return 0

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from contracts.errors import AgoraError, Unavailable
-from runtime import telemetry
+from runtime import memory, telemetry
 from runtime.clock import now
 from runtime.settings import DatabaseSettings, KafkaSettings, ProcessSettings, load
 from storage import events
@@ -185,4 +185,5 @@ def run() -> int:
         Misconfigured: when a setting is missing.
     """
     telemetry.start(load(ProcessSettings), "store")
+    memory.settle()
     return asyncio.run(_main())

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
 from typing import NoReturn
 
-from runtime import telemetry
+from runtime import memory, telemetry
 from runtime.settings import KafkaSettings, ProcessSettings, load
 from streams import events
 from streams.app import Streams, build
 from streams.settings import StreamsSettings
 
 EXIT_FAILED = 1
-COLLECT_AFTER = 50_000
-"""Objects made and still alive before the collector looks again; Python's own 700 are made by every second message."""
 
 
 def run() -> int:
@@ -70,7 +67,7 @@ class _Worker:
         await streams.devices.start()
         await streams.rules.start()
         await streams.outputs.start()
-        _spare_the_collector()
+        memory.settle()
         events.WORKER_STARTED.emit()
         await streams.app.start()
         await streams.app.wait_until_stopped()
@@ -98,10 +95,3 @@ def _leave() -> NoReturn:
     """End the process at once: winding Faust up could acknowledge, and its threads may hang."""
     sys.stderr.flush()
     os._exit(EXIT_FAILED)
-
-
-def _spare_the_collector() -> None:
-    """Let the collector of cycles look seldom, and never at what lives as long as the process."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 20, 20)
