@@ -11,6 +11,7 @@ import psycopg
 from bench.chain import enrolment, meters
 from bench.chain.enrolment import Accounts, Tell
 from cli import operator
+from deploy.local.environment import OWNER
 from deploy.local.instance import Instance
 from deploy.local.stack import Stack
 from runtime.settings import DatabaseSettings, KafkaSettings
@@ -98,6 +99,19 @@ class Platform:
             enrolment.enrol(connection, devices, tell)
             if sharing:
                 enrolment.share(connection, KafkaUsers(self.kafka), devices, tell)
+
+    def checkpoint(self) -> None:
+        """Let the database put its write-ahead log behind it: what follows goes into files that exist, as in an old database."""
+        owner = self.stack.settings(OWNER)
+        with psycopg.connect(
+            host=owner["AGORA_DATABASE_HOST"],
+            port=owner["AGORA_DATABASE_PORT"],
+            user=owner["AGORA_DATABASE_USER"],
+            password=owner["AGORA_DATABASE_PASSWORD"],
+            dbname=owner["AGORA_DATABASE_NAME"],
+            autocommit=True,
+        ) as connection:
+            connection.execute("CHECKPOINT")
 
     def pids(self) -> dict[str, int]:
         """Give the processes that run now, other programs that are measured among them."""

@@ -16,7 +16,7 @@ from deploy.local.stack import Stack
 
 CONNECTIONS = 50
 """Of the generator, each for a part of the devices."""
-WARM_MESSAGES = 20_000
+WARM_MESSAGES = 100_000
 """Sent before anything counts: Java compiles, pools fill, groups come together."""
 STEADY_SECONDS = 20
 """How long a run at a fixed rate lasts at most."""
@@ -116,6 +116,7 @@ class Bench:
         options, platform = self._options, self._platform
         platform.start(*self._ours, second=options.workers == 2)
         await self._measure(where, "warm-up", options.load(min(WARM_MESSAGES, options.messages)))
+        await asyncio.to_thread(platform.checkpoint)
         runs = [await self._measure(where, CHAIN, options.load(options.messages))]
         sustained = runs[0].messages_per_second
         rates = {f"{CHAIN} at {options.rate:g}/s": options.rate}
@@ -140,4 +141,5 @@ class Bench:
         async with peer.running(platform, telegraf):
             warm = Load(min(WARM_MESSAGES, options.messages), options.devices)
             await peer.run_peer(platform, warm, "warm-up", lambda step: self._tell(f"{where}, warm-up: {step}"))
+            await asyncio.to_thread(platform.checkpoint)
             return [await peer.run_peer(platform, plain, "telegraf", lambda step: self._tell(f"{where}: {step}"))]

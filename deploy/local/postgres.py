@@ -111,6 +111,7 @@ class Postgres:
             "max_parallel_workers": 2,
             "shared_buffers": f"{profile.postgres_shared_mib}MB",
             "max_wal_size": f"{profile.postgres_wal_mib}MB",
+            "min_wal_size": f"{profile.postgres_wal_kept_mib}MB",
             "checkpoint_completion_target": "0.9",
             "wal_compression": "lz4",
             "track_commit_timestamp": "on" if profile.postgres_commit_times else "off",

@@ -17,6 +17,7 @@ class Profile:
         kafka_options: further options of its Java.
         postgres_shared_mib: PostgreSQL's shared buffers.
         postgres_wal_mib: write-ahead log between checkpoints.
+        postgres_wal_kept_mib: files of it that are kept to be written again; making new ones takes time.
         postgres_commit_times: whether the database notes when transactions are committed, where `agora bench` reads latency.
         broker_queue_mib: what the MQTT broker may keep for one client that does not take its messages.
         broker_denials_logged: whether each publish that the broker's access list forbids stands in its log.
@@ -26,6 +27,7 @@ class Profile:
     kafka_options: tuple[str, ...]
     postgres_shared_mib: int
     postgres_wal_mib: int
+    postgres_wal_kept_mib: int
     postgres_commit_times: bool
     broker_queue_mib: int
     broker_denials_logged: bool
@@ -40,6 +42,7 @@ PROFILES = {
         kafka_options=QUICK_START,
         postgres_shared_mib=128,
         postgres_wal_mib=512,
+        postgres_wal_kept_mib=80,
         postgres_commit_times=False,
         broker_queue_mib=128,
         broker_denials_logged=True,
@@ -49,6 +52,7 @@ PROFILES = {
         kafka_options=QUICK_START,
         postgres_shared_mib=1024,
         postgres_wal_mib=8192,
+        postgres_wal_kept_mib=4096,
         postgres_commit_times=True,
         broker_queue_mib=1024,
         broker_denials_logged=False,
