@@ -65,7 +65,7 @@ class Origin(NamedTuple):
     messages: int
 
 
-class RawMessage(msgspec.Struct, array_like=True, frozen=True):
+class RawMessage(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One MQTT message as it came.
 
     Attributes:

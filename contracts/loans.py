@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 from contracts.ids import partition_of
 from contracts.registry import DeviceRecord
@@ -12,7 +13,7 @@ from contracts.topics import PARTITIONS
 FOREVER = 2**63
 
 
-class Lent(NamedTuple):
+class Lent(msgspec.Struct, frozen=True, gc=False):
     """A subject had the device in ``[start, end)``, microseconds; ``partition`` is the subject's."""
 
     start: int

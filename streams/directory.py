@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from catalogue.device import MODEL_BY_NAME
 from catalogue.formats import DECODERS, Decoder
 from contracts.errors import EXPLANATIONS, Code, Rejected
-from contracts.ids import device_key
+from contracts.ids import device_key, identity_part
 from contracts.instants import SECOND
 from contracts.loans import FOREVER, Lent, lent
 from contracts.mqtt import UpTopic, parse_up
@@ -26,7 +28,7 @@ class Correction(NamedTuple):
     offset: int
 
 
-class Route(NamedTuple):
+class Route(msgspec.Struct, frozen=True):
     """What is known of an MQTT topic.
 
     Attributes:
@@ -40,6 +42,7 @@ class Route(NamedTuple):
         loans: of the device.
         corrections: of its clock.
         late_after: microseconds after which a reading counts as late.
+        identity: organisation and device as they begin the identity of a reading.
     """
 
     key: str
@@ -52,6 +55,7 @@ class Route(NamedTuple):
     loans: tuple[Lent, ...] = ()
     corrections: tuple[Correction, ...] = ()
     late_after: int = 0
+    identity: bytes = b""
 
 
 class Directory:
@@ -121,6 +125,7 @@ class Directory:
             loans=lent(record),
             corrections=tuple(Correction(one.start, _end(one.end), one.offset) for one in record.corrections),
             late_after=round(model.late_after_seconds * SECOND),
+            identity=identity_part(parts.org, parts.device),
         )
 
 

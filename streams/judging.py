@@ -8,6 +8,7 @@ from catalogue.formats.decoded import Reading
 from catalogue.registry import BY_CODE, PANEL_BY_CODE, VITALS
 from catalogue.units import DECIMALS, conversion_for, ucum_parser
 from contracts.errors import Code, Rejected
+from contracts.ids import identity_part
 
 
 class Judgement(NamedTuple):
@@ -21,6 +22,7 @@ class Judgement(NamedTuple):
         offset: likewise.
         low: lowest plausible value, canonical unit.
         high: highest plausible value.
+        identity: the vital as it stands in the identity of a reading.
     """
 
     vital: str
@@ -30,6 +32,7 @@ class Judgement(NamedTuple):
     offset: float
     low: float
     high: float
+    identity: bytes
 
     def convert(self, value: float) -> float:
         """Convert a sent value to the canonical unit, rounded so that a resend is equal bit for bit.
@@ -94,4 +97,4 @@ def _judge(reading: Reading) -> Judgement:
     conversion = conversion_for(vital, reading.unit, f"{reading.path}.unit")
     low, high = vital.plausible
     same = conversion.scale == 1.0 and conversion.offset == 0.0
-    return Judgement(vital.code, vital.unit, same, conversion.scale, conversion.offset, low, high)
+    return Judgement(vital.code, vital.unit, same, conversion.scale, conversion.offset, low, high, identity_part(vital.code))

@@ -134,8 +134,7 @@ class _Pass:
             return
         try:
             decoded = route.decode(message.payload)
-            taken = Taken()
-            observe(route, message, decoded, index, taken)
+            taken = observe(route, message, decoded, index)
             duplicate = self._recent.known(route.key, taken.observations, (self._source.offset, index))
         except Rejected as refusal:
             row[QUARANTINED] += 1
@@ -157,11 +156,13 @@ class _Pass:
 
     def _keep(self, taken: Taken) -> None:
         vitals, owned = self._result.vitals, self._result.owned
-        owned[taken.owner] = owned.get(taken.owner, 0) + 1
-        if taken.partitions is None:
-            vitals.setdefault(taken.owner, []).extend(taken.observations)
+        partitions = taken.partitions
+        owner = partitions[0]
+        owned[owner] = owned.get(owner, 0) + 1
+        if partitions.count(owner) == len(partitions):
+            vitals.setdefault(owner, []).extend(taken.observations)
             return
-        for partition, observation in zip(taken.partitions, taken.observations, strict=True):
+        for partition, observation in zip(partitions, taken.observations, strict=True):
             vitals.setdefault(partition, []).append(observation)
 
     def _refuse(self, index: int, message: RawMessage, route: Route, code: Code, words: str, path: str = "") -> None:

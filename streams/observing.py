@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from math import isfinite
 
+import msgspec
+
 from catalogue.formats.decoded import Decoded, Reading
+from catalogue.units import DECIMALS
 from contracts.errors import Code, Rejected
 from contracts.frames import RawMessage
-from contracts.ids import observation_id
+from contracts.ids import id_of, identity_end, identity_part
 from contracts.instants import DAY, MINUTE
 from contracts.loans import borrower
 from contracts.observation import Observation, Quality
 from streams.directory import Route
-from streams.judging import Judgement, judge
+from streams.judging import judge
 
 OLDEST = 400 * DAY
 """How long before its arrival a reading may claim to be from (design section 5, 2)."""
@@ -31,66 +34,62 @@ SEQUENCED = int(Quality.SEQUENCED)
 CLOCK_CORRECTED = int(Quality.CLOCK_CORRECTED)
 
 
-class Taken:
+NO_SITE = identity_part("")
+
+
+class Taken(msgspec.Struct, frozen=True):
     """The observations of one message.
 
     Attributes:
-        observations: in the order of its readings.
-        owner: partition of the first one's subject, whose record accounts for the message.
-        partitions: of each, where they differ; else None.
+        observations: in the order of its readings; at least one.
+        partitions: of their subjects, likewise. The record for the first one's accounts for the message.
     """
 
-    __slots__ = ("observations", "owner", "partitions")
-
-    def __init__(self) -> None:
-        self.observations: list[Observation] = []
-        self.owner = -1
-        self.partitions: list[int] | None = None
-
-    def place(self, partition: int) -> None:
-        """Say where the readings from now on belong."""
-        if self.owner < 0:
-            self.owner = partition
-        elif partition != self.owner and self.partitions is None:
-            self.partitions = [self.owner] * len(self.observations)
+    observations: list[Observation]
+    partitions: list[int]
 
 
-def observe(route: Route, message: RawMessage, decoded: Decoded, index: int, taken: Taken) -> None:
+def observe(route: Route, message: RawMessage, decoded: Decoded, index: int) -> Taken:
     """Take the readings of one message.
+
+    What its readings have in common, time above all, is worked out once.
 
     Args:
         route: of its topic.
         message: as it came.
         decoded: its readings.
         index: its position in the raw frame.
-        taken: filled.
+
+    Returns:
+        Their observations.
 
     Raises:
         Rejected: when one cannot be taken.
     """
-    org, device, received_at, observations = route.org, route.device, message.received_at, taken.observations
-    common = TEST_DATA if decoded.test else 0
+    org, device, received_at, whose = route.org, route.device, message.received_at, route.identity
+    test = TEST_DATA if decoded.test else 0
     components: set[tuple[int, str]] = set()
+    made: list[Observation] = []
+    partitions: list[int] = []
     time: int | None = None
+    number: int | None = None
     effective_at = timing = partition = 0
-    subject = ""
+    subject, site, where, end = "", "", NO_SITE, b""
     for reading in decoded.readings:
-        judgement = judge(reading)
-        vital, unit, same, _, _, low, high = judgement
-        value = reading.value if same else _converted(judgement, reading)
+        vital, unit, same, scale, offset, low, high, what = judge(reading)
+        value = reading.value if same else round(scale * reading.value + offset, DECIMALS)
+        quality = test if low <= value <= high else test | _implausible(value, reading)
         if reading.panel:
             _refuse_twice(components, reading, vital)
         if reading.time != time:
-            time = reading.time
+            time, number = reading.time, None
             effective_at, timing = _timing(route, reading, received_at)
             loan = borrower(route.loans, effective_at)
             if loan is None:
                 raise _unassigned(reading)
             subject, partition = loan.subject, loan.partition
-            taken.place(partition)
-        if taken.partitions is not None:
-            taken.partitions.append(partition)
-        quality = common | timing if low <= value <= high else common | timing | IMPLAUSIBLE
+        partitions.append(partition)
+        quality |= timing
         if reading.estimated:
             quality |= ESTIMATED
         sequence = reading.sequence
@@ -98,21 +97,25 @@ def observe(route: Route, message: RawMessage, decoded: Decoded, index: int, tak
             sequence = reading.position
         else:
             quality |= SEQUENCED
-        site = reading.site
-        observations.append(
+        if sequence != number:
+            number, end = sequence, identity_end(time, sequence)
+        if reading.site != site:
+            site = reading.site
+            where = identity_part(site)
+        made.append(
             Observation(
-                observation_id(org, device, vital, site, time, sequence), org, device, subject, vital, site, value, unit, time,
-                effective_at, received_at, sequence, quality, index, partition == taken.owner, reading.panel,
+                id_of(whose + what + where + end), org, device, subject, vital, site, value, unit, time, effective_at,
+                received_at, sequence, quality, index, partition == partitions[0], reading.panel,
             )
         )  # fmt: skip
+    return Taken(made, partitions)
 
 
-def _converted(judgement: Judgement, reading: Reading) -> float:
-    """Convert to the canonical unit."""
-    value = judgement.convert(reading.value)
+def _implausible(value: float, reading: Reading) -> int:
+    """Flag a value, or refuse it where a conversion made it too large for any number: only one out of range can be that."""
     if not isfinite(value):
         raise Rejected(Code.VALUE_NOT_FINITE, field=f"{reading.path}.value")
-    return value
+    return IMPLAUSIBLE
 
 
 def _refuse_twice(components: set[tuple[int, str]], reading: Reading, vital: str) -> None:

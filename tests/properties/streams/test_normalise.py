@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import Code
 from contracts.frames import Coordinates, RawMessage, encode
+from contracts.ids import observation_id
 from contracts.instants import DAY, to_text
 from contracts.observation import VitalsFrame, decode_vitals
 from contracts.outcomes import decode_outcome
@@ -39,7 +40,11 @@ readings = st.fixed_dictionaries(
         "value": st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([60, 70, 1e308])),
         "unit": st.sampled_from(["/min", "/s", "Cel", "[degF]", "bpm", "no unit", ""]),
     },
-    optional={"time": st.integers(NOW - 500 * DAY, NOW + 3 * DAY).map(to_text), "sequence": st.integers(0, 3)},
+    optional={
+        "time": st.integers(NOW - 500 * DAY, NOW + 3 * DAY).map(to_text),
+        "sequence": st.integers(0, 3),
+        "site": st.sampled_from(["arm", "leg"]),
+    },
 )
 payloads = st.one_of(
     st.binary(max_size=60),
@@ -70,6 +75,8 @@ def check(result: Result, sent: list[RawMessage]) -> None:
     assert len({message for _, message in owners}) == len(owners) == sum(row.accepted for row in rows)
     assert sum(result.owned.values()) == len(owners)
     assert {one.message for _, one in found}.isdisjoint(kept.index for kept in result.quarantined)
+    for _, one in found:
+        assert one.id == observation_id(one.org, one.device, one.vital, one.site, one.device_time, one.sequence)
     assert not result.failures
     assert all(kept.code != Code.INTERNAL for kept in result.quarantined)
 
