@@ -15,22 +15,30 @@ Place = tuple[int, int]
 """Offset of a raw record, and index of a message in it."""
 
 
+Memory = dict[bytes, tuple[float, Place]]
+"""By id of a reading: its value, and where it came first."""
+
+
 class Recent:
     """Recent readings of the devices of one raw partition, and the place that first brought each.
 
     A place that comes again is no duplicate of itself: the outputs of its first pass may never have been confirmed.
+
+    Of each device there are two memories, the newer and the one before. When the newer has as many readings as asked for, the
+    older is dropped whole: to drop readings one by one costs more than all the rest here.
     """
 
-    __slots__ = ("_devices", "_limit")
+    __slots__ = ("_devices", "_least")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, least: int) -> None:
         """Prepare it.
 
         Args:
-            limit: readings remembered per device.
+            least: readings remembered per device at least, and twice as many at most, beside those of the last message; 0 for
+                no memory.
         """
-        self._limit = limit
-        self._devices: dict[str, dict[bytes, tuple[float, Place]]] = {}
+        self._least = least
+        self._devices: dict[str, tuple[Memory, Memory]] = {}
 
     def known(self, device: str, observations: Sequence[Observation], place: Place) -> bool:
         """Tell whether another message brought all of these already, with the same values; remember them if not.
@@ -43,23 +51,25 @@ class Recent:
         Returns:
             True for a duplicate.
         """
-        seen = self._devices.get(device)
-        if seen is None:
-            seen = self._devices[device] = {}
-        elif observations[0].id in seen and _all_known(seen, observations, place):
+        memories = self._devices.get(device)
+        if memories is None:
+            memories = self._devices[device] = ({}, {})
+        newer, older = memories
+        first = observations[0].id
+        if (first in newer or first in older) and _all_known(newer, older, observations, place):
             return True
         for observation in observations:
             identifier = observation.id
-            if identifier not in seen:
-                seen[identifier] = (observation.value, place)
-        while len(seen) > self._limit:
-            del seen[next(iter(seen))]
+            if identifier not in newer and identifier not in older:
+                newer[identifier] = (observation.value, place)
+        if len(newer) >= self._least:
+            self._devices[device] = ({}, newer if self._least else {})
         return False
 
 
-def _all_known(seen: dict[bytes, tuple[float, Place]], observations: Sequence[Observation], place: Place) -> bool:
+def _all_known(newer: Memory, older: Memory, observations: Sequence[Observation], place: Place) -> bool:
     for observation in observations:
-        known = seen.get(observation.id)
+        known = newer.get(observation.id) or older.get(observation.id)
         if known is None or known[0] != observation.value or known[1] == place:
             return False
     return True

@@ -43,11 +43,11 @@ def test_a_message_with_one_new_reading_is_taken_whole() -> None:
 
 def test_only_the_newest_readings_of_each_device_are_remembered() -> None:
     recent = Recent(2)
-    for sequence in range(3):
+    for sequence in range(4):
         recent.known(DEVICE, [reading(sequence)], (sequence, 0))
     recent.known("org/scale", [reading(0, device="scale")], (9, 0))
     assert not recent.known(DEVICE, [reading(0)], (10, 0))
-    assert recent.known(DEVICE, [reading(2)], (11, 0))
+    assert recent.known(DEVICE, [reading(2), reading(3)], (11, 0))
     assert recent.known("org/scale", [reading(0, device="scale")], (12, 0))
 
 
