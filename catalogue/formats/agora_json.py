@@ -33,7 +33,7 @@ class Component(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     unit: Unit
 
 
-class ReadingForm(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class ReadingForm(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One reading: ``value`` and ``unit``, or the ``components`` of a panel."""
 
     code: LoincCode
@@ -46,7 +46,7 @@ class ReadingForm(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     estimated: bool | UnsetType = UNSET
 
 
-class Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """What a device publishes: ``readings``, or for one reading its fields at the top (the short form)."""
 
     message_id: MessageId | UnsetType = UNSET
@@ -106,6 +106,7 @@ def _carefully(payload: bytes) -> Decoded:
 
 PATHS = 256
 _PATHS = tuple(f"$.readings[{position}]" for position in range(PATHS))
+_SHORT_PATHS: tuple[str, ...] = ("$",)
 
 
 def path_of(position: int, component: int = -1) -> str:
@@ -139,17 +140,17 @@ def gather(message: Message, warnings: tuple[Warned, ...]) -> tuple[Decoded, int
         quotes += 4
     if message.test is not UNSET:
         quotes += 2
-    readings: list[Reading] = []
-    if message.readings is not UNSET:
+    if message.readings is UNSET:
+        forms, paths = [_short_form(message)], _SHORT_PATHS
+    else:
         _refuse_mixed(message)
         quotes += 2
-        for position, form in enumerate(message.readings):
-            quotes += _gather_one(form, position, path_of(position), time, sequence, readings)
-    else:
-        quotes += _gather_one(_short_form(message), 0, "$", time, sequence, readings)
+        forms = message.readings
+        paths = _PATHS if len(forms) <= PATHS else tuple(path_of(position) for position in range(len(forms)))
+    readings, seen = _gather_all(forms, paths, time, sequence)
     if not readings:
         raise Rejected(Code.PAYLOAD_EMPTY, field="$.readings")
-    return Decoded(message_id, message.test is True, readings, warnings), quotes
+    return Decoded(message_id, message.test is True, readings, warnings), quotes + seen
 
 
 _SHORT_FORM = attrgetter("code", "value", "unit", "components", "site", "estimated")
@@ -173,33 +174,38 @@ def _short_form(message: Message) -> ReadingForm:
     )
 
 
-def _gather_one(
-    form: ReadingForm, position: int, path: str, time: int | None, sequence: int | None, readings: list[Reading]
-) -> int:
-    """Append the reading, or the components, of one form; give the quotation marks of its fields."""
-    site, estimated, quotes = "", False, 10
-    if form.time is not UNSET:
-        time = (form.time - EPOCH) // MICROSECOND
-        quotes += 4
-    if form.sequence is not UNSET:
-        sequence = form.sequence
-        quotes += 2
-    if form.site is not UNSET:
-        site = form.site
-        quotes += 4
-    if form.estimated is not UNSET:
-        estimated = form.estimated
-        quotes += 2
-    if time is None:
-        raise Rejected(Code.TIME_MISSING, field=f"{path}.time")
-    if form.components is not UNSET:
-        return quotes + _gather_panel(form, form.components, (time, sequence, site, estimated), position, path, readings)
-    value, unit = form.value, form.unit
-    if value is UNSET or unit is UNSET:
-        missing = "value" if value is UNSET else "unit"
-        raise Rejected(Code.PAYLOAD_INVALID, f"'{missing}' is missing", f"{path}.{missing}")
-    readings.append(Reading(form.code, value, unit, time, sequence, site, estimated, "", position, path))
-    return quotes
+def _gather_all(
+    forms: list[ReadingForm], paths: tuple[str, ...], time_of_all: int | None, sequence_of_all: int | None
+) -> tuple[list[Reading], int]:
+    """Give the readings, and the components, of all forms, and the quotation marks of their fields."""
+    readings: list[Reading] = []
+    quotes = 10 * len(forms)
+    for position, form in enumerate(forms):
+        time, sequence, site, estimated = time_of_all, sequence_of_all, "", False
+        if form.time is not UNSET:
+            time = (form.time - EPOCH) // MICROSECOND
+            quotes += 4
+        if form.sequence is not UNSET:
+            sequence = form.sequence
+            quotes += 2
+        if form.site is not UNSET:
+            site = form.site
+            quotes += 4
+        if form.estimated is not UNSET:
+            estimated = form.estimated
+            quotes += 2
+        path = paths[position]
+        if time is None:
+            raise Rejected(Code.TIME_MISSING, field=f"{path}.time")
+        value, unit = form.value, form.unit
+        if form.components is not UNSET:
+            quotes += _gather_panel(form, form.components, (time, sequence, site, estimated), position, path, readings)
+        elif value is UNSET or unit is UNSET:
+            missing = "value" if value is UNSET else "unit"
+            raise Rejected(Code.PAYLOAD_INVALID, f"'{missing}' is missing", f"{path}.{missing}")
+        else:
+            readings.append(Reading(form.code, value, unit, time, sequence, site, estimated, "", position, path))
+    return readings, quotes
 
 
 def _gather_panel(

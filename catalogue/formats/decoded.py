@@ -51,7 +51,7 @@ class Warned(NamedTuple):
     field: str
 
 
-class Decoded(NamedTuple):
+class Decoded(msgspec.Struct, frozen=True):
     """A message that could be read.
 
     Attributes:
