@@ -79,16 +79,21 @@ class FlagDesk:
             ValueError: when a state grew beyond its bound.
         """
         by_subject: dict[str, list[Observation]] = {}
+        subject, own = "", []
         for observation in observations:
-            by_subject.setdefault(observation.subject, []).append(observation)
+            if observation.subject != subject:  # those of one message stand together
+                subject = observation.subject
+                own = by_subject.setdefault(subject, [])
+            own.append(observation)
         first: list[Output] = []
         outputs: list[Output] = []
         for subject, own in by_subject.items():
             state = self._state(partition, subject)
             judged = judge(state, self.book, own, VITALS.name, offset, offset - self._in_flight)
-            *before, last = _written(partition, subject, state, judged)
-            first += (output for stage in before for output in stage)
-            outputs += last
+            if judged.keep:
+                *before, last = _written(partition, subject, state, judged)
+                first += (output for stage in before for output in stage)
+                outputs += last
         return [first, outputs] if first else [outputs]
 
     def command(self, command: AlertCommand, partition: int, offset: int) -> Stages:
@@ -106,7 +111,7 @@ class FlagDesk:
         judged = obey(state, command, ALERT_COMMANDS.name, offset, offset - self._in_flight)
         if not judged.transitions:
             events.COMMAND_WITHOUT_ALERT.emit()
-        return _written(partition, command.subject, state, judged)
+        return _written(partition, command.subject, state, judged)  # a word is kept, also one without effect
 
     def _state(self, partition: int, subject: str) -> FlagState:
         states = self._states[partition]
@@ -117,8 +122,6 @@ class FlagDesk:
 
 
 def _written(partition: int, subject: str, state: FlagState, judged: Judged) -> Stages:
-    if not judged.keep:
-        return [[]]
     key = subject.encode()
     told = [_told(partition, key, transition) for transition in judged.transitions]
     value = encode_state(state)

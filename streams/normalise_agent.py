@@ -21,6 +21,7 @@ from streams.knowledge import Knowledge
 from streams.memory import Recent, Warnings
 from streams.normalise import Result, normalise, refuse_record
 
+_OUTCOMES = ("received", "replayed", "accepted", "duplicate", "quarantined")
 UNKNOWN = (Code.DEVICE_UNKNOWN, Code.DEVICE_RETIRED, Code.UNASSIGNED)
 
 if TYPE_CHECKING:
@@ -126,11 +127,19 @@ def _claimed(headers: Any) -> int:
 def count(result: Result) -> None:
     """Tell the metrics what became of a raw record."""
     events.FRAME_NORMALISED.emit()
-    rows = result.outcome.devices
-    for outcome in ("received", "replayed", "accepted", "duplicate", "quarantined"):
-        if total := sum(getattr(row, outcome) for row in rows):
+    received = replayed = accepted = duplicate = quarantined = readings = 0
+    for row in result.outcome.devices:
+        received += row.received
+        replayed += row.replayed
+        accepted += row.accepted
+        duplicate += row.duplicate
+        quarantined += row.quarantined
+        readings += row.readings
+    totals = zip(_OUTCOMES, (received, replayed, accepted, duplicate, quarantined), strict=True)
+    for outcome, total in totals:
+        if total:
             events.MESSAGES_COUNTED.emit(total, outcome=outcome)
-    if readings := sum(row.readings for row in rows):
+    if readings:
         events.READINGS_ACCEPTED.emit(readings)
     for kept in result.quarantined:
         events.MESSAGES_QUARANTINED.emit(code=kept.code)

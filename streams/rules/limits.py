@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from catalogue.registry import VITALS
@@ -96,21 +96,21 @@ class RuleBook:
     def __init__(self, rules: Iterable[RuleRecord] = ()) -> None:
         """Take the registry's rules on top of the catalogue's defaults."""
         general: dict[str, tuple[Side, ...]] = {}
-        own: dict[tuple[str, str], tuple[Side, ...]] = {}
+        own: dict[str, dict[str, tuple[Side, ...]]] = {}
         # Several of one scope hold side by side: one may give the lower limit and another the upper.
         for record in sorted(rules, key=lambda record: record.version):
             if record.subject is None:
                 general[record.vital] = general.get(record.vital, ()) + sides_of(record)
             else:
-                own[record.subject, record.vital] = own.get((record.subject, record.vital), ()) + sides_of(record)
+                rules_of_subject = own.setdefault(record.subject, {})
+                rules_of_subject[record.vital] = rules_of_subject.get(record.vital, ()) + sides_of(record)
         for vital in VITALS:
             rule = default_rule(vital)
             if rule is not None:
                 general.setdefault(vital.code, sides_of(rule))
         self._general = general
-        self._own = own
+        self._own = {subject: general | rules_of_subject for subject, rules_of_subject in own.items()}
 
-    def sides(self, subject: str, vital: str) -> tuple[Side, ...]:
-        """Give the sides that judge a subject's vital; empty where nothing does."""
-        own = self._own.get((subject, vital))
-        return self._general.get(vital, ()) if own is None else own
+    def limits(self, subject: str) -> Mapping[str, tuple[Side, ...]]:
+        """Give, by vital, the sides that judge a subject; nothing judges a vital that is missing."""
+        return self._own.get(subject, self._general)

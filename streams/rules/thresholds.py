@@ -10,9 +10,10 @@ ahead would make all that follow look old, and silence the alerts of its subject
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+
+import msgspec
 
 from contracts.alerts import AlertCommand, AlertTransition, Severity, Transition
 from contracts.instants import HOUR, MINUTE
@@ -32,7 +33,7 @@ sensor was taken off or replaced, and no reading of its own would ever end it.""
 _NONE: Mapping[str, SideState] = MappingProxyType({})
 
 
-class Judged(NamedTuple):
+class Judged(msgspec.Struct, frozen=True):
     """What a record did to a subject.
 
     Attributes:
@@ -46,14 +47,14 @@ class Judged(NamedTuple):
 
 
 def judge(
-    state: FlagState, book: RuleBook, observations: Iterable[Observation], source: str, offset: int, floor: int = 0
+    state: FlagState, book: RuleBook, observations: Sequence[Observation], source: str, offset: int, floor: int = 0
 ) -> Judged:
     """Take one subject's observations of one record into its state.
 
     Args:
         state: the subject's state; changed in place.
         book: the rules in force.
-        observations: the subject's observations of the record, in their order.
+        observations: the subject's observations of the record, in their order; at least one.
         source: topic of the record.
         offset: of the record in its partition.
         floor: records of the source below this offset are confirmed.
@@ -70,13 +71,14 @@ def judge(
     newest = 0
     org = device = site = series = ""
     held_by = _NONE
+    limits = book.limits(observations[0].subject)
     for observation in observations:
         if observation.quality & UNTRUSTED:
             continue
         at = _moment(observation)
         if at > newest:
             newest = at
-        sides = book.sides(observation.subject, observation.vital)
+        sides = limits.get(observation.vital, ())
         if state.alerts:
             made += _end_left(state, sides, observation, at)
         # Mostly the same as the reading before in its record.
@@ -132,7 +134,7 @@ def remind(state: FlagState, book: RuleBook, observations: Iterable[Observation]
             continue
         at = _moment(observation)
         series = series_of(observation)
-        for side in book.sides(observation.subject, observation.vital):
+        for side in book.limits(observation.subject).get(observation.vital, ()):
             held = state.series.get(series, _NONE).get(side.key) or _begin_quietly(state, side, series)
             if held is not None:
                 held.last_at = max(held.last_at, at)

@@ -53,7 +53,8 @@ class Patient:
 
     def measure(self, second: int, value: float, quality: int = 0) -> list[Transition]:
         self.offset += 1
-        made, self.kept = judge(self.state, self.book, [reading(second, value, quality)], "vitals", self.offset, self.offset - 8)
+        judged = judge(self.state, self.book, [reading(second, value, quality)], "vitals", self.offset, self.offset - 8)
+        made, self.kept = judged.transitions, judged.keep
         self.state = decode_state(encode_state(self.state))
         self.last = made
         return [transition.transition for transition in made]
@@ -125,7 +126,7 @@ def test_the_same_record_again_gives_the_same_transitions_and_an_older_one_none(
     patient.measure(0, 120)
     patient.measure(30, 120)
     again = judge(patient.state, BOOK, [reading(30, 120)], "vitals", 1)
-    assert again == (patient.last, True)
+    assert (again.transitions, again.keep) == (patient.last, True)
     assert judge(patient.state, BOOK, [reading(0, 120)], "vitals", 0).transitions == []
 
 
