@@ -121,12 +121,12 @@ class Intake:
         return exceeded
 
     def _take(self, publish: Publish, arrival: Arrival, now: int, at: float, refusals: list[Refusal]) -> None:
-        topic, packet_id, properties, payload = publish
+        topic, payload = publish.topic, publish.payload
         route = self._routes.of(topic)
-        handles = self._handles(route, properties, payload)
-        if packet_id:
+        handles = self._handles(route, publish.properties, payload)
+        if publish.packet_id:
             arrival.acknowledgements += PUBACK_HEADER
-            arrival.acknowledgements += packet_id
+            arrival.acknowledgements += publish.packet_id
         size = len(topic) + len(payload) + MESSAGE_OVERHEAD_BYTES
         if handles is not None:
             size += len(handles.correlation or b"") + 4 * len(handles.message_id or "")

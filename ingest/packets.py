@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 PUBLISH = 0x30
 PUBACK = 0x40
 PINGREQ_PACKET = b"\xc0\x00"
@@ -31,7 +33,7 @@ class MalformedPacket(Exception):
     """The peer does not speak MQTT 5; the connection has to be closed (section 4.13)."""
 
 
-class Publish(NamedTuple):
+class Publish(msgspec.Struct, frozen=True, gc=False):
     """A message from the broker.
 
     Attributes:
@@ -86,9 +88,13 @@ def split(data: bytes) -> Packets:
         length = data[start + 1]
         body = start + 2
         if length & 0x80:
-            length, body = _varint(data, start + 1, end)
-            if length < 0:
-                break
+            if body < end and data[body] < 0x80:  # two bytes, as nearly always
+                length += (data[body] << 7) - 0x80
+                body += 1
+            else:
+                length, body = _varint(data, start + 1, end)
+                if length < 0:
+                    break
         after = body + length
         if after > end:
             wanted = after - start

@@ -26,7 +26,7 @@ def test_a_stream_gives_the_same_messages_wherever_it_is_cut(sent: list[tuple[by
         found += packets.publishes
         rest, stream = (rest + stream[:cut])[packets.consumed :], stream[cut:]
     assert rest == b""
-    assert found == [(topic, number.to_bytes(2, "big"), b"", payload) for topic, number, payload in sent]
+    assert found == [Publish(topic, number.to_bytes(2, "big"), b"", payload) for topic, number, payload in sent]
 
 
 @given(

@@ -2,7 +2,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ingest.packets import MalformedPacket, again, publish_packet, reply_properties, split
+from ingest.packets import MalformedPacket, Publish, again, publish_packet, reply_properties, split
 
 
 def properties_of(**values: object) -> bytes:
@@ -16,12 +16,12 @@ def properties_of(**values: object) -> bytes:
 
 def test_a_message_is_taken_apart() -> None:
     packets = split(publish_packet(b"agora/v1/a/b/up/vitals", 0x8001, b"{}"))
-    assert packets.publishes == [(b"agora/v1/a/b/up/vitals", b"\x80\x01", b"", b"{}")]
+    assert packets.publishes == [Publish(b"agora/v1/a/b/up/vitals", b"\x80\x01", b"", b"{}")]
     assert packets.control == b""
 
 
 def test_a_message_without_acknowledgement_has_no_packet_id() -> None:
-    assert split(b"\x30\x07\x00\x03a/b\x00!").publishes == [(b"a/b", b"", b"", b"!")]
+    assert split(b"\x30\x07\x00\x03a/b\x00!").publishes == [Publish(b"a/b", b"", b"", b"!")]
 
 
 def test_an_empty_message_is_one() -> None:
