@@ -171,10 +171,10 @@ class Session:
                 for _, reason in packets.acknowledged:
                     if reason >= 0x80:
                         self.rejected[reason] = self.rejected.get(reason, 0) + 1
-                for topic, packet_id, _, payload in packets.publishes:
-                    if packet_id:
-                        self._writer.write(b"\x40\x02" + packet_id)
-                    self._take(topic, payload)
+                for one in packets.publishes:
+                    if one.packet_id:
+                        self._writer.write(b"\x40\x02" + one.packet_id)
+                    self._take(one.topic, one.payload)
 
     def _take(self, topic: bytes, payload: bytes) -> None:
         if topic == self._receipts:
