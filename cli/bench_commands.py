@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ INSTANCE, PORT_BASE = "bench", 25000
 BESIDE = 800
 """Where ``AGORA_PORT_BASE`` is set, ports begin so far behind it."""
 PROFILE = "bench"
+SEARCHES = 5.0
 TELL_SECONDS = 2.0
 
 
@@ -38,7 +38,11 @@ def bench(
     rate: Annotated[float, typer.Option(min=0.0, help="Messages a second of the run for latency; 0 leaves it out.")] = 5_000.0,
     stages: Annotated[str, typer.Option(help=f"What to measure: all, or some of {', '.join(STAGES)}, by commas.")] = "chain",
     receipts: Annotated[bool, typer.Option("--receipts/--no-receipts", help="Each message asks for its receipt.")] = False,
-    sharing: Annotated[bool, typer.Option("--sharing/--no-sharing", help="An app gets a third of all readings.")] = False,
+    sharing: Annotated[bool, typer.Option("--sharing/--no-sharing", help="An app reads a third of all readings.")] = False,
+    searches: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=500.0, help="FHIR searches a second of that app, in a second run of each. [default: 5]"),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=2, help="Workers of streams and of store, each.")] = 1,
     rows: Annotated[int, typer.Option(min=0, help="Rows of earlier days that are stored before.")] = 0,
     against: Annotated[str, typer.Option(help="Run telegraf in turn, with the same messages on the same servers.")] = "",
@@ -51,9 +55,15 @@ def bench(
     It runs on servers of its own, with empty data, in the instance `bench` (ports from 25000), sized by the profile `bench`. A
     run that lost or doubled a reading, or whose ledger does not close, ends it with exit code 1. Nothing else should run then.
 
+    With `--sharing` an app reads its topic meanwhile: it must get just what consents allow. Then everything is measured once more
+    while this app searches by FHIR (`--searches 0` leaves that out): an error, or a reading without consent, ends it, too.
+
+    The report is written after each run; one that is cut short tells how many rounds are complete.
+
     Examples:
       ./agora bench
       ./agora bench --stages all --receipts --sharing
+      ./agora bench --sharing --searches 10 --report bench-sharing.json
       ./agora bench --against telegraf --rounds 3 --report bench.json
       ./agora bench --devices 10000 --rows 100000000 --workers 2
     """
@@ -62,22 +72,33 @@ def bench(
         raise Problem(f"there is nothing called {against!r} to run in turn", f"--against takes {', '.join(PEERS)}.")
     if report is not None:
         require_folder(report)
+    if searches and not sharing:
+        raise Problem("there is no app that could search", "Add --sharing, or leave --searches out.")
     os.environ.setdefault("AGORA_PROFILE", PROFILE)
     # Imported here: these are heavy, and only a benchmark that runs needs them.
     from bench.chain import machine, run
     from bench.chain import report as reports
+    from bench.chain.report_file import ReportFile
 
-    options = run.Options(messages, devices, rate, wanted, receipts, sharing, workers, rows, against, rounds, loaded)
-    facts = machine.facts()
+    asked = (SEARCHES if searches is None else searches) if sharing else 0.0
+    options = run.Options(messages, devices, rate, wanted, receipts, sharing, workers, rows, against, rounds, loaded, asked)
+    file = ReportFile(report, asdict(options), machine.facts()) if report else None
     with progress("measuring") as tell:
-        found = run.run(Instance.beside(INSTANCE, PORT_BASE, BESIDE), options, _seldom(tell))
+        instance = Instance.beside(INSTANCE, PORT_BASE, BESIDE)
+        found = run.run(instance, options, _seldom(tell), file.write if file else run.forget)
+    if file:
+        file.write(found, rounds, is_finished=True)
     console = Console(highlight=False)
-    console.print(reports.rates(found), reports.costs(found))
+    console.print(*reports.tables(found))
     for what, ratio in reports.ratio(found).items():
         console.print(f"against {against}: {what} × {ratio:.2f}")
+    for what, ratios in reports.searching(found).items():
+        told = ", ".join(f"{name.replace('_', ' ')} × {ratio:.2f}" for name, ratio in ratios.items())
+        console.print(f"{what}, with searches against without: {told}")
     console.print("Every message was stored once, and the ledger closed after each run.")
+    if sharing:
+        console.print("The app got what consents allow, each record of it and nothing else.")
     if report is not None:
-        report.write_text(json.dumps(reports.as_json(found, asdict(options), facts), indent=2) + "\n", encoding="utf-8")
         console.print(f"report: {report}", soft_wrap=True)
 
 

@@ -8,11 +8,11 @@ broker's memory, and the platform behind it sees the same messages either way.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from typing import Any
 
 from psycopg import Connection
 
+from bench.chain.runs import Tell
 from bench.chain.workload import MODEL, ORG, device_name, subject_name
 from contracts.errors import Unavailable
 from contracts.ids import device_key
@@ -25,16 +25,18 @@ from deploy.local.instance import Instance
 from registry import devices, organisations, outbox, password_file
 from runtime import clock
 from sharing import apps, consents
+from sharing.apps import Access
 from sharing.kafka_users import KafkaUsers
 
 APP = "bench-app"
 VITAL = "8867-4"
 """What the app gets: one of the three readings of each message."""
+UNSHARED = "59408-5"
+"""One that each message holds and nobody shares."""
 PEER = "bench-peer"
 """Account of whatever else is measured in the bridge's place."""
 SETTLE_SECONDS = 180.0
 CHUNK = 500
-Tell = Callable[[str], None]
 Accounts = list[tuple[str, str]]
 
 
@@ -117,7 +119,7 @@ def _enrol(connection: Connection[Any], numbers: list[int]) -> None:
     outbox.append_many(connection, REGISTRY_DEVICES, records)
 
 
-def share(connection: Connection[Any], users: KafkaUsers, count: int, tell: Tell) -> None:
+def share(connection: Connection[Any], users: KafkaUsers, count: int, tell: Tell) -> Access:
     """Let every subject share one vital with one app; what is there stays.
 
     Args:
@@ -125,10 +127,13 @@ def share(connection: Connection[Any], users: KafkaUsers, count: int, tell: Tell
         users: Kafka's administrator.
         count: how many subjects.
         tell: told how far it is.
+
+    Returns:
+        What the app needs to get at its data, with new secrets.
     """
     tell("adding an app")
-    if APP not in {one.name for one in apps.listed(connection)}:
-        apps.add(connection, users, ORG, APP)
+    known = APP in {one.name for one in apps.listed(connection)}
+    access = apps.rotate(connection, users, APP) if known else apps.add(connection, users, ORG, APP)
     apps.wait_provisioned(connection, APP, SETTLE_SECONDS)
     given = {one.subject for one in consents.listed(connection, app=APP)}
     missing = [subject_name(number) for number in range(count) if subject_name(number) not in given]
@@ -140,3 +145,4 @@ def share(connection: Connection[Any], users: KafkaUsers, count: int, tell: Tell
                     subject=subject, app=APP, vitals=(VITAL,), purpose="Benchmark", history_from=clock.now() - DAY
                 )
                 consents.grant(connection, asked, "bench")
+    return access

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.chain.measure import Tell
 from bench.chain.platform import Platform
+from bench.chain.runs import Tell
 from bench.chain.workload import ORG
 from deploy.local import postgres
 from deploy.local.environment import OWNER

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from psycopg import AsyncConnection
 
-from bench.chain import commits
+from bench.chain import audience, commits, companion
 from bench.chain.generator import Plan, Published
 from bench.chain.platform import Platform
+from bench.chain.runs import Load, Lost, Run, Tell
 from bench.chain.statistics import per_million, percentiles
 from bench.chain.workload import ORG, READINGS
-from contracts.errors import AgoraError
 from contracts.mqtt import RECEIPTS, ROOT
-from deploy.local.instance import CHECKOUT
 from storage.ledger import settle
 
 STALL_SECONDS = 60.0
@@ -28,61 +25,6 @@ POLL_SECONDS = 0.2
 LOOK_SECONDS, LOOSE_LOOK_SECONDS = 0.01, 0.05
 """Between two looks for commits: where latency is what is wanted, and where only the last one is."""
 _STORED = "SELECT coalesce(sum(readings_stored), 0)::bigint FROM ledger_devices"
-Tell = Callable[[str], None]
-
-
-class Lost(AgoraError):
-    """What came out is not what went in."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """What is published.
-
-    Attributes:
-        messages: how many.
-        devices: of how many devices.
-        rate: a second; 0 for as fast as it goes.
-        receipts: whether every message asks for a receipt.
-    """
-
-    messages: int
-    devices: int
-    rate: float = 0.0
-    receipts: bool = False
-
-
-@dataclass
-class Run:
-    """What a run took.
-
-    Attributes:
-        subject: what was measured.
-        load: with what.
-        seconds: from the first publish to the last committed row visible.
-        messages_per_second: sustained.
-        readings_per_second: sustained, three times as many.
-        latency: seconds from publishing to visibility, by percentile.
-        by_second: the median of it for each second of publishing, in their order: whether it is steady.
-        cpu: processor seconds a million messages by process.
-        memory: bytes by process, at the end (PSS).
-        receipts: that came back.
-        behind: by how much the generator was late at the most, seconds.
-        rows: that were written.
-    """
-
-    subject: str
-    load: Load
-    seconds: float
-    messages_per_second: float
-    readings_per_second: float
-    latency: dict[str, float] = field(default_factory=dict)
-    by_second: list[float] = field(default_factory=list)
-    cpu: dict[str, float] = field(default_factory=dict)
-    memory: dict[str, int] = field(default_factory=dict)
-    receipts: int = 0
-    behind: float = 0.0
-    rows: int = 0
 
 
 @asynccontextmanager
@@ -102,33 +44,13 @@ async def generator(platform: Platform, load: Load) -> AsyncIterator[Callable[[]
         receipts=load.receipts,
         receipts_filter=f"{ROOT}/{ORG}/+/down/{RECEIPTS}" if load.receipts else "",
     )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.chain.generator",
-        cwd=CHECKOUT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=platform.stack.env("bridge"),
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    source, sink = process.stdout, process.stdin
+    async with companion.started("generator", "bench.chain.generator", asdict(plan), platform.companion_env()) as process:
 
-    async def work() -> Published:
-        sink.write(b"go\n")
-        line = await source.readline()
-        if not line:
-            raise Lost("the generator ended early; what it said stands above")
-        return Published(**json.loads(line))
+        async def work() -> Published:
+            process.say("go")
+            return Published(**await process.report())
 
-    try:
-        sink.write(json.dumps(asdict(plan)).encode() + b"\n")
-        if await source.readline() != b"ready\n":
-            raise Lost("the generator did not get ready; what it said stands above")
         yield lambda: asyncio.create_task(work())
-    finally:
-        if process.returncode is None:
-            sink.close()
-            try:
-                await asyncio.wait_for(process.wait(), 10)
-            except TimeoutError:
-                process.kill()
 
 
 async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) -> Run:
@@ -144,25 +66,34 @@ async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) ->
         What it took.
 
     Raises:
-        Lost: a row is missing or too much, the ledger does not close, or a receipt is missing.
+        Lost: a row is missing or too much, the ledger does not close, a receipt is missing, or an app did not get what it may, or
+            more.
     """
     async with (
         await AsyncConnection.connect(platform.conninfo, autocommit=True) as books,
         commits.Watcher(platform.conninfo, LOOK_SECONDS if load.rate else LOOSE_LOOK_SECONDS) as watcher,
+        audience.attending(platform, load) as app,
         generator(platform, load) as begin,
     ):
         before = await stored(books)
         used = platform.usage(watcher.backend)
         task = begin()
+        if app:
+            app.begin()
         await _await_rows(books, before + load.messages * READINGS, task, tell)
         published = await task
+        if app:
+            await app.finish(tell)
         after = platform.usage(watcher.backend, memory=True)
-        seen = watcher.seen
+        seen, spent = watcher.seen, after.since(used)
+        received = await app.received(published.begun) if app else None
+        searched = app.searched(spent) if app else None
     rows = await commits.rows_by_commit(platform.conninfo, published.begun - 0.001)
     written = sum(count for _, _, count in rows)
     await check(platform, load, published, written)
     ended = max(seen.visible(committed) or 0 for committed, _, _ in rows) / 1e6
-    run = summary(subject, load, published, ended, after.since(used))
+    run = summary(subject, load, published, ended, spent)
+    run.received, run.searched = received, searched
     run.latency = percentiles(commits.latencies(rows, seen))
     run.by_second = _by_second(rows, seen, published.begun)
     run.memory, run.rows = after.memory, written

@@ -16,8 +16,8 @@ from psycopg import AsyncConnection
 
 from bench.chain import commits, measure
 from bench.chain.enrolment import PEER
-from bench.chain.measure import Load, Lost, Run, Tell
 from bench.chain.platform import Platform
+from bench.chain.runs import Load, Lost, Run, Tell
 from bench.chain.sessions import forget_session
 from bench.chain.statistics import percentiles
 from bench.chain.workload import READINGS

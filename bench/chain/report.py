@@ -8,11 +8,19 @@ from typing import Any
 
 from rich.table import Table
 
-from bench.chain.measure import Run
-from bench.chain.statistics import spread
+from bench.chain.runs import SEARCHING, Run, Searched
+from bench.chain.statistics import percentiles, spread
 
 MIB = 2**20
 TELEGRAF = "telegraf"
+BESIDE = ("generator", "app's consumer", "app's searches")
+"""Processes that are measured and are not of the platform."""
+
+
+def tables(runs: Sequence[Run]) -> list[Table]:
+    """Make all tables for which something was measured."""
+    made = (rates(runs), costs(runs), received(runs), searched(runs))
+    return [table for table in made if table is not None]
 
 
 def groups(runs: Iterable[Run]) -> dict[str, list[Run]]:
@@ -97,9 +105,101 @@ def _rate(runs: Sequence[Run]) -> float:
 
 
 def _cpu(runs: Sequence[Run]) -> float:
-    return spread([sum(used for name, used in run.cpu.items() if name != "generator") for run in runs])[1]
+    return spread([sum(used for name, used in run.cpu.items() if name not in BESIDE) for run in runs])[1]
 
 
-def as_json(runs: Sequence[Run], options: Mapping[str, Any], machine: Mapping[str, str]) -> dict[str, Any]:
-    """Give everything for ``--report``."""
-    return {"machine": dict(machine), "options": dict(options), "against": ratio(runs), "runs": [asdict(run) for run in runs]}
+def received(runs: Iterable[Run]) -> Table | None:
+    """Make the table of what the app's consumer saw; None where no app took part."""
+    found = {subject: [run.received for run in same if run.received] for subject, same in groups(runs).items()}
+    if not any(found.values()):
+        return None
+    table = Table(title="Publish to an app's consumer seeing the record: medians of the runs; ids as the consents allow")
+    for heading in ("what", "runs", "records", "records/s", "p50 ms", "p95 ms", "p99 ms", "repeats"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    for subject, same in found.items():
+        if same:
+            latency = {key: spread([one.latency[key] for one in same])[1] for key in ("p50", "p95", "p99")}
+            table.add_row(
+                subject,
+                str(len(same)),
+                f"{spread([one.records for one in same])[1]:,.0f}",
+                f"{spread([one.records_per_second for one in same])[1]:,.0f}",
+                *(f"{seconds * 1000:,.0f}" for seconds in latency.values()),
+                f"{spread([one.repeats for one in same])[1]:,.0f}",
+            )
+    return table
+
+
+def searched(runs: Iterable[Run]) -> Table | None:
+    """Make the table of the app's searches, all runs of a kind together; None where none were made."""
+    found = {subject: [run.searched for run in same if run.searched] for subject, same in groups(runs).items()}
+    if not any(found.values()):
+        return None
+    table = Table(title="FHIR searches while messages come: from when one was due to its answer read; none failed")
+    for heading in ("what", "search", "searches", "p50 ms", "p99 ms", "CPU of the gateway, ms each", "of PostgreSQL, ms each"):
+        table.add_column(heading, justify="left" if heading in ("what", "search") else "right")
+    for subject, same in found.items():
+        for kind, seconds in by_kind(same).items():
+            counted = percentiles([(one, 1) for one in seconds])
+            table.add_row(subject, kind, str(len(seconds)), *(f"{counted[key] * 1000:,.0f}" for key in ("p50", "p99")))
+        if same:
+            total = sum(len(seconds) for seconds in by_kind(same).values())
+            costs = (sum(one.gateway_cpu for one in same), sum(one.database_cpu for one in same))
+            table.add_row(
+                subject, "all", str(total), "", "", *(f"{spent / total * 1000:.1f}" if total else "" for spent in costs)
+            )
+    return table
+
+
+def by_kind(same: Iterable[Searched]) -> dict[str, list[float]]:
+    """Put the searches of several runs together: seconds by kind, without kinds that were not made."""
+    found: dict[str, list[float]] = {}
+    for one in same:
+        for kind, seconds in one.seconds.items():
+            if seconds:
+                found.setdefault(kind, []).extend(seconds)
+    return found
+
+
+def searching(runs: Iterable[Run]) -> dict[str, dict[str, float]]:
+    """Compare each run with its like in which an app searched: medians with the searches, divided by those without.
+
+    Returns:
+        By what was measured: ``messages_per_second``, ``p50`` and ``p99`` from publish to row, ``cpu`` a message of the platform;
+        empty where nothing ran both ways.
+    """
+    found = groups(runs)
+    return {
+        subject: {"messages_per_second": _rate(found[subject + SEARCHING]) / _rate(same)}
+        | {
+            key: medians(found[subject + SEARCHING], "latency")[key] / medians(same, "latency")[key]
+            for key in ("p50", "p99")
+            if medians(same, "latency").get(key)
+        }
+        | {"cpu": _cpu(found[subject + SEARCHING]) / _cpu(same)}
+        for subject, same in found.items()
+        if subject + SEARCHING in found
+    }
+
+
+def as_json(
+    runs: Sequence[Run], options: Mapping[str, Any], machine: Mapping[str, str], rounds: int, is_finished: bool
+) -> dict[str, Any]:
+    """Give everything for ``--report``.
+
+    Args:
+        runs: so far.
+        options: what was asked for.
+        machine: its facts.
+        rounds: that are complete; their runs are all here.
+        is_finished: whether nothing more is to come.
+    """
+    return {
+        "machine": dict(machine),
+        "options": dict(options),
+        "finished": is_finished,
+        "rounds": {"complete": rounds, "wanted": options["rounds"]},
+        "against": ratio(runs),
+        "searching": searching(runs),
+        "runs": [asdict(run) for run in runs],
+    }

@@ -9,16 +9,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from aiokafka import TopicPartition
 from psycopg import AsyncConnection
 
 from bench.chain import measure
-from bench.chain.measure import Load, Lost, Run, Tell
 from bench.chain.platform import Platform, Usage
+from bench.chain.runs import Load, Lost, Run, Tell
 from bench.chain.statistics import per_million
 from bench.chain.workload import READINGS
 from contracts.topics import RAW, VITALS, Topic
-from runtime import kafka
 
 STAGES = ("bridge", "streams", "store", "router")
 POLL_SECONDS = 0.1
@@ -27,7 +25,7 @@ Progress = Callable[[], Awaitable[int]]
 """Tells how many messages of this run a stage has done with."""
 
 
-async def each(platform: Platform, load: Load, wanted: tuple[str, ...], tell: Tell) -> list[Run]:
+async def each(platform: Platform, load: Load, wanted: tuple[str, ...], tell: Tell, took: Callable[[Run], None]) -> None:
     """Measure stages one after the other, each on what the one before it made.
 
     Args:
@@ -35,14 +33,11 @@ async def each(platform: Platform, load: Load, wanted: tuple[str, ...], tell: Te
         load: what to publish; with a rate, the bridge works meanwhile, and the others find its frames as they are at that rate.
         wanted: of ``STAGES``; those between are run, too, since the next needs what they make.
         tell: told each step.
-
-    Returns:
-        A run for each that was wanted.
+        took: given a run for each that was wanted, as soon as it is over.
     """
     platform.start("keeper", "bridge")
     await _until(lambda: platform.metric("bridge", "agora_ingest_sessions_connected_total"), 1, "bridge", tell)
-    platform.stop("router", "store", "streams", "keeper", *(() if load.rate else ("bridge",)))
-    runs = []
+    platform.stop("gateway", "router", "store-2", "store", "streams-2", "streams", "keeper", *(() if load.rate else ("bridge",)))
     async with await AsyncConnection.connect(platform.conninfo, autocommit=True) as books:
         stored = await measure.stored(books)
         begun, used = time.perf_counter(), platform.usage()
@@ -50,7 +45,8 @@ async def each(platform: Platform, load: Load, wanted: tuple[str, ...], tell: Te
             tell("publishing to the broker")
             await begin()
         if load.rate:
-            runs += [_run("bridge", load, load.messages, begun, used, platform)] if "bridge" in wanted else []
+            if "bridge" in wanted:
+                took(_run("bridge", load, load.messages, begun, used, platform))
             platform.stop("bridge")
         progress: dict[str, Progress] = {
             "bridge": lambda: _confirmed(platform),
@@ -61,8 +57,8 @@ async def each(platform: Platform, load: Load, wanted: tuple[str, ...], tell: Te
         for name in STAGES[1 if load.rate else 0 :]:
             if name in wanted or (name != "router" and STAGES.index(name) < max(map(STAGES.index, wanted))):
                 run = await _drain(platform, name, load, progress[name], tell)
-                runs += [run] if name in wanted else []
-    return runs
+                if name in wanted:
+                    took(run)
 
 
 async def _drain(platform: Platform, name: str, load: Load, progress: Progress, tell: Tell) -> Run:
@@ -104,7 +100,7 @@ async def _normalised(platform: Platform, messages: int) -> int:
     done = int(await platform.metric("streams", "agora_streams_messages_total", {"outcome": "accepted"}))
     if done < messages:
         return done
-    return messages if await _lag(platform, "agora-streams", (RAW, VITALS)) == 0 else messages - 1
+    return messages if await platform.lag("agora-streams", RAW, VITALS) == 0 else messages - 1
 
 
 async def _written(books: AsyncConnection, before: int) -> int:
@@ -113,17 +109,5 @@ async def _written(books: AsyncConnection, before: int) -> int:
 
 async def _behind(platform: Platform, group: str, topic: Topic, messages: int) -> int:
     """Estimate how many messages a group has read, by its share of the records."""
-    lag = await _lag(platform, group, (topic,))
+    lag = await platform.lag(group, topic)
     return messages if lag == 0 else max(0, messages - 1 - lag)
-
-
-async def _lag(platform: Platform, group: str, topics: tuple[Topic, ...]) -> int:
-    """Give how many records a consumer group has still to commit."""
-    reader = kafka.consumer(platform.kafka, group)
-    await reader.start()
-    try:
-        places = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
-        ends = await reader.end_offsets(places)
-        return sum([ends[place] - (await reader.committed(place) or 0) for place in places])
-    finally:
-        await reader.stop()

@@ -4,7 +4,7 @@ from io import StringIO
 from rich.console import Console
 
 from bench.chain import report
-from bench.chain.measure import Load, Run
+from bench.chain.runs import Load, Run
 
 
 def run(subject: str, rate: float, cpu: float, load_rate: float = 0.0) -> Run:
