@@ -72,8 +72,8 @@ def bench(
         raise Problem(f"there is nothing called {against!r} to run in turn", f"--against takes {', '.join(PEERS)}.")
     if report is not None:
         require_folder(report)
-    if searches and not sharing:
-        raise Problem("there is no app that could search", "Add --sharing, or leave --searches out.")
+    if searches and not (sharing and "chain" in wanted):
+        raise Problem("there is no app that could search", "Add --sharing and the stage chain, or leave --searches out.")
     os.environ.setdefault("AGORA_PROFILE", PROFILE)
     # Imported here: these are heavy, and only a benchmark that runs needs them.
     from bench.chain import machine, run

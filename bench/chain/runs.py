@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from contracts.errors import AgoraError
 
-SEARCHING = ", an app searching"
+SEARCHING = " + searches"
 """Follows what a run is called that is the same as another but for the searches."""
 Tell = Callable[[str], None]
 

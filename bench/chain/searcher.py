@@ -176,6 +176,8 @@ async def _main() -> None:
         stop = asyncio.ensure_future(asyncio.to_thread(sys.stdin.readline))
         await searcher.ask_until(stop)
     sys.stdout.write(json.dumps(asdict(searcher.answered)) + "\n")
+    sys.stdout.flush()
+    await asyncio.to_thread(sys.stdin.readline)  # stays until its processor time was looked at
 
 
 if __name__ == "__main__":

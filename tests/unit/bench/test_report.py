@@ -1,10 +1,13 @@
 import json
 from io import StringIO
+from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from bench.chain import report
-from bench.chain.runs import Load, Run
+from bench.chain.report_file import ReportFile
+from bench.chain.runs import SEARCHING, Load, Received, Run, Searched
 
 
 def run(subject: str, rate: float, cpu: float, load_rate: float = 0.0) -> Run:
@@ -32,8 +35,62 @@ def test_the_comparison_leaves_out_the_generator_and_the_runs_at_a_rate() -> Non
 
 def test_everything_can_be_shown_and_written() -> None:
     out = StringIO()
-    Console(file=out, width=160).print(report.rates(RUNS), report.costs(RUNS))
+    assert len(report.tables(RUNS)) == 2
+    Console(file=out, width=160).print(*report.tables(RUNS))
     assert "11,000 (10,000 to 12,000)" in out.getvalue()
     assert "100.0 · 1" in out.getvalue()
-    written = json.loads(json.dumps(report.as_json(RUNS, {"messages": 1000}, {"cores": "2"})))
+    written = json.loads(json.dumps(report.as_json(RUNS, {"messages": 1000, "rounds": 2}, {"cores": "2"}, 2, is_finished=True)))
     assert written["runs"][0]["load"]["messages"] == 1000
+
+
+def with_app(subject: str, rate: float, searched: Searched | None = None) -> Run:
+    made = run(subject, rate, 100)
+    made.received = Received(1001, 1, 900.0, {"p50": 0.02, "p95": 0.03, "p99": 0.04})
+    made.searched = searched
+    return made
+
+
+SHARED = [
+    with_app("chain", 10_000),
+    with_app("chain" + SEARCHING, 8_000, Searched({"latest": [0.01, 0.03], "page": []}, 20, 50.0, 0.012, 0.006)),
+    with_app("chain", 10_000),
+    with_app("chain" + SEARCHING, 8_000, Searched({"latest": [0.02], "page": [0.05]}, 20, 50.0, 0.012, 0.006)),
+]
+
+
+def test_what_the_app_saw_and_what_its_searches_took_is_shown() -> None:
+    out = StringIO()
+    Console(file=out, width=160).print(*report.tables(SHARED))
+    shown = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.getvalue().splitlines()]
+    assert ["chain", "2", "1,001", "900", "20", "30", "40", "1"] in shown
+    assert ["chain + searches", "latest", "3", "20", "30", "", ""] in shown
+    assert ["chain + searches", "page", "1", "50", "50", "", ""] in shown
+    assert ["chain + searches", "all", "4", "20", "50", "6.0", "3.0"] in shown
+
+
+def test_each_run_is_compared_with_its_like_with_searches() -> None:
+    assert report.searching(SHARED) == {"chain": {"messages_per_second": 0.8, "p50": 1.0, "p99": 1.0, "cpu": 1.0}}
+    assert report.searching(RUNS) == {}
+
+
+def test_a_report_cut_short_holds_what_was_measured_and_says_how_many_rounds_are_complete(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    file = ReportFile(path, {"rounds": 3}, {"cores": "2"})
+    file.write(RUNS[:4], 1)
+    written = json.loads(path.read_text())
+    assert written["rounds"] == {"complete": 1, "wanted": 3}
+    assert written["finished"] is False
+    assert len(written["runs"]) == 4
+    file.write(RUNS, 3, is_finished=True)
+    assert json.loads(path.read_text())["finished"] is True
+    assert [one.name for one in tmp_path.iterdir()] == ["bench.json"]
+
+
+def test_a_report_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    file = ReportFile(path, {"rounds": 3}, {"cores": "2"})
+    file.write(RUNS[:1], 0)
+    (tmp_path / ".bench.json.partial").mkdir()
+    with pytest.raises(OSError, match="partial"):
+        file.write(RUNS, 3)
+    assert len(json.loads(path.read_text())["runs"]) == 1

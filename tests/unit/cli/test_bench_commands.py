@@ -9,3 +9,10 @@ def test_stages_are_named_by_commas_and_a_wrong_one_is_told_with_the_right_ones(
     assert bench_commands._stages("chain, store,chain") == ("chain", "store")
     with pytest.raises(Problem, match="no stage 'storage'"):
         bench_commands._stages("storage")
+
+
+def test_searches_without_an_app_are_refused_before_anything_starts() -> None:
+    with pytest.raises(Problem, match="no app that could search"):
+        bench_commands.bench(searches=10.0)
+    with pytest.raises(Problem, match="no app that could search"):
+        bench_commands.bench(searches=10.0, sharing=True, stages="store")
