@@ -12,7 +12,7 @@ import random
 import ssl
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
@@ -67,8 +67,8 @@ class Answered:
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     observations: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-    faults: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
 
 
 class Page(NamedTuple):
@@ -132,10 +132,10 @@ class Searcher:
             await self._authorise()
             answer = await self._client.get(page.address)
         except httpx.HTTPError as error:
-            answered.errors[type(error).__name__] += 1
+            _count(answered.errors, type(error).__name__)
             return
         if answer.status_code != httpx.codes.OK:
-            answered.errors[searches.complaint(answer.status_code, answer.content)] += 1
+            _count(answered.errors, searches.complaint(answer.status_code, answer.content))
             return
         answered.seconds[kind].append(round(time.perf_counter() - due, 5))
         self._look(kind, page, answer.content)
@@ -144,7 +144,7 @@ class Searcher:
         bundle = orjson.loads(body)
         fault = searches.fault_in(bundle, kind, page.patient, self._plan.shared, page.asked)
         if fault:
-            self.answered.faults[fault] += 1
+            _count(self.answered.faults, fault)
         self.answered.observations += len(searches.found_in(bundle))
         if kind == "day" and (following := searches.next_page(bundle)):
             self._pages.append(Page(following, page.patient, page.asked))
@@ -159,6 +159,10 @@ class Searcher:
             granted = answer.raise_for_status().json()
             self._client.headers["Authorization"] = f"Bearer {granted['access_token']}"
             self._token_until = time.monotonic() + granted["expires_in"] / 2
+
+
+def _count(counted: dict[str, int], what: str) -> None:
+    counted[what] = counted.get(what, 0) + 1
 
 
 async def _main() -> None:
