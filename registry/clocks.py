@@ -18,6 +18,7 @@ from registry.loans import Change, replayable
 from registry.outbox import Database
 from registry.records import checked_period
 from registry.refusal import Refused
+from registry.settlement import Moved
 
 OFFSET_MAX = 60 * 366 * DAY
 """Sixty years: a clock that starts at 1970 is the worst that occurs."""
@@ -105,9 +106,11 @@ def list_corrections(connection: Database, org: str, device: str) -> list[Correc
 
 
 def _finish(connection: Database, key: int, org: str, device: str, period: Period) -> Change:
+    waiting = replayable(connection, org, device, "clock")
+    if not settlement.ever_lent(connection, key):
+        return Change(devices.announce(connection, org, device), Moved(0, 0), waiting)
     span = settlement.span_of([period], 0)  # a correction's period is device time already
     moved = settlement.move(connection, key, span)
-    waiting = replayable(connection, org, device, "clock")
     version = devices.announce(connection, org, device)
     settlement.request(connection, key, span, version)
     return Change(version, moved, waiting)

@@ -67,11 +67,12 @@ def lend(connection: Database, org: str, device: str, subject: str, start: int, 
     with connection.transaction():
         key = devices.lock(connection, org, device)
         _check_free(connection, key, device_key(org, device), period)
+        first = not settlement.ever_lent(connection, key)
         connection.execute(
             "INSERT INTO loans (device_key, subject_key, starts_at, ends_at) VALUES (%s, %s, %s, %s)",
             (key, subject_key(connection, subject), *_moments(period)),
         )
-        return _finish(connection, key, org, device, [period])
+        return _announce(connection, org, device) if first else _finish(connection, key, org, device, [period])
 
 
 def give_back(connection: Database, org: str, device: str, at: int) -> Change:
@@ -173,6 +174,12 @@ def _finish(connection: Database, key: int, org: str, device: str, touched: list
     version = devices.announce(connection, org, device)
     settlement.request(connection, key, span, version)
     return Change(version, moved, waiting)
+
+
+def _announce(connection: Database, org: str, device: str) -> Change:
+    """Tell the processors alone: nobody had the device before, so no reading was ever named, on its way neither."""
+    waiting = replayable(connection, org, device, "unassigned")
+    return Change(devices.announce(connection, org, device), Moved(0, 0), waiting)
 
 
 def _loans(connection: Database, key: int) -> list[LoanRow]:

@@ -3,7 +3,9 @@
 They move in the correction's own transaction, so that no query ever sees the one without the other. Readings that were in
 flight at that moment may still carry the old subject or time: the keeper looks the same span through once more when the store
 has passed them (``registry.settling``). Both use one function of the database, which derives each row anew from loans and
-corrections as they stand.
+corrections as they stand. It finds a device's readings through everybody who ever had the device (``device_borrowers``, written
+by a trigger of ``loans``), since a worker names a reading by a loan it was told of. So a device that nobody ever had has none,
+stored or in flight, and its first loan leaves nothing to settle.
 """
 
 from __future__ import annotations
@@ -64,6 +66,13 @@ def widest_offset(connection: Database, key: int) -> int:
     ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def ever_lent(connection: Database, key: int) -> bool:
+    """Tell whether somebody ever had a device; if not, there is no reading of it to settle. Ask before a loan is written."""
+    row = connection.execute("SELECT EXISTS (SELECT FROM device_borrowers WHERE device_key = %s)", (key,)).fetchone()
+    assert row is not None
+    return bool(row[0])
 
 
 def move(connection: Database, key: int, span: Span) -> Moved:

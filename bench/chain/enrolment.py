@@ -99,8 +99,7 @@ def enrol(connection: Connection[Any], count: int, tell: Tell) -> None:
 def _enrol(connection: Connection[Any], numbers: list[int]) -> None:
     """Enrol devices and lend them, many at a time.
 
-    The loans are written here and not by ``registry.loans``: the keeper would look for stored readings of each of them, since a
-    loan usually concerns a device that has some.
+    The loans are written here and not by ``registry.loans``, which takes a transaction for each.
     """
     devices.enrol_many(connection, [devices.NewDevice(ORG, device_name(number), MODEL) for number in numbers])
     names, subjects = [device_name(number) for number in numbers], [subject_name(number) for number in numbers]
