@@ -36,7 +36,10 @@ class Source(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The observations of one message within a vitals record: positions ``first`` to ``end`` (exclusive) of the batch."""
+    """The observations of one message within a vitals record: positions ``first`` to ``end`` (exclusive) of the batch.
+
+    ``message`` is its number in the raw record; ``owner`` tells whether the vitals record accounts for it.
+    """
 
     org: str
     device: str
@@ -44,6 +47,7 @@ class Part(NamedTuple):
     owner: bool
     first: int
     end: int
+    message: int = 0
 
 
 class VitalsRecord(NamedTuple):
@@ -98,13 +102,16 @@ def pieces_of(record: KafkaRecord, observations: list[Observation], base: int) -
     return taken, pieces
 
 
+_BEFORE_ALL = -(2**63) - 1
+
+
 class _OutOfOrder(Exception):
     """The observations of a message do not stand together."""
 
 
 def _parts(observations: Sequence[Observation], start: int) -> list[Part]:
     parts: list[Part] = []
-    message = -1
+    message = _BEFORE_ALL
     first = None
     begun = end = start
     for one in observations:
@@ -112,11 +119,13 @@ def _parts(observations: Sequence[Observation], start: int) -> list[Part]:
             if one.message < message:
                 raise _OutOfOrder
             if first is not None:
-                parts.append(Part(first.org, first.device, hour_of(first.received_at), first.owner, begun, end))
+                parts.append(Part(first.org, first.device, hour_of(first.received_at), first.owner, begun, end, message))
             first, message, begun = one, one.message, end
         end += 1
     if first is not None:
-        parts.append(Part(first.org, first.device, hour_of(first.received_at), first.owner, begun, end))
+        parts.append(Part(first.org, first.device, hour_of(first.received_at), first.owner, begun, end, message))
+    if parts and parts[0].message < 0:
+        raise ValueError("the number of a message is below zero")
     return parts
 
 

@@ -35,10 +35,17 @@ Deltas = dict[DeviceKey, list[int]]
 RawKey = tuple[int, int]
 """Partition and offset of a raw record."""
 _ACCEPTED, _DUPLICATE, _QUARANTINED = 2, 3, 4
+_MOST_MESSAGES = 1 << 16
+"""A frame of 512 KiB holds fewer; a greater number is of no record of ours."""
+Accounted = dict[RawKey, dict[int, int]]
+"""By raw record and vitals partition, which messages are accounted for there: bit n is message n."""
 
 
 class Reclassified(NamedTuple):
-    """Messages of one raw record that count as accepted from now on: those that were duplicates, and those quarantined."""
+    """Messages of one raw record that count as accepted from now on: those that were duplicates, and those quarantined.
+
+    Below zero, so many no longer count as accepted.
+    """
 
     hour: int
     duplicate: int
@@ -64,6 +71,52 @@ def message_outcome(outcomes: bytearray, part: Part) -> int:
     return QUARANTINED if QUARANTINED in found else DUPLICATE
 
 
+def owned(record: VitalsRecord) -> int:
+    """Give the messages that a vitals record accounts for: bit n is message n."""
+    if not record.parts or record.parts[-1].message >= _MOST_MESSAGES:  # they stand in order
+        return 0
+    return sum([1 << part.message for part in record.parts if part.owner])
+
+
+def perhaps_repeated(vitals: Iterable[VitalsRecord], outcomes: bytearray | None) -> set[RawKey]:
+    """Find the raw records of which an earlier pass may have accounted for a message under another subject.
+
+    Its readings are stored then, so here they are not.
+    """
+    if outcomes is None:
+        return set()
+    return {
+        record.source[:2]
+        for record in vitals
+        if any(part.owner and message_outcome(outcomes, part) != STORED for part in record.parts)
+    }
+
+
+def without_repeated(vitals: Iterable[VitalsRecord], accounted: Accounted) -> list[VitalsRecord]:
+    """Leave out messages that another vitals record of the same raw record accounts for.
+
+    Args:
+        vitals: in the order in which they were stored.
+        accounted: what the database has of the raw records that ``perhaps_repeated`` found.
+    """
+    left = []
+    for record in vitals:
+        places = accounted.get(record.source[:2])
+        if places is not None:
+            here = record.source.vitals_partition
+            elsewhere = 0
+            for partition, bits in places.items():
+                if partition != here:
+                    elsewhere |= bits
+            places.setdefault(here, owned(record) & ~elsewhere)
+            if elsewhere:
+                record = record._replace(
+                    parts=[part for part in record.parts if not (part.owner and elsewhere >> part.message & 1)]
+                )
+        left.append(record)
+    return left
+
+
 def count(record: VitalsRecord, outcomes: bytearray | None) -> Counts:
     """Count one vitals record.
 
@@ -76,19 +129,14 @@ def count(record: VitalsRecord, outcomes: bytearray | None) -> Counts:
     """
     if outcomes is None:
         return Counts(sum([part.owner for part in record.parts]), 0, 0, record.end - record.start, 0, 0)
-    messages = {STORED: 0, DUPLICATE: 0, QUARANTINED: 0}
+    counts = [0] * 6
     for part in record.parts:
         if part.owner:
-            messages[message_outcome(outcomes, part)] += 1
-    found = outcomes[record.start : record.end]
-    return Counts(
-        messages[STORED],
-        messages[DUPLICATE],
-        messages[QUARANTINED],
-        found.count(STORED),
-        found.count(DUPLICATE),
-        found.count(QUARANTINED),
-    )
+            counts[message_outcome(outcomes, part)] += 1
+        found = outcomes[part.first : part.end]
+        for outcome in (STORED, DUPLICATE, QUARANTINED):
+            counts[3 + outcome] += found.count(outcome)
+    return Counts(*counts)
 
 
 def add_record(deltas: Deltas, record: VitalsRecord, outcomes: bytearray | None) -> None:
@@ -148,18 +196,19 @@ def to_reclassify(new_outcomes: Iterable[RawOutcome], new: Iterable[Source]) -> 
 
 
 def add_reclassified(deltas: Deltas, changed: Mapping[RawKey, Reclassified], batch: Batch, outcomes: bytearray | None) -> None:
-    """Add to what changes per device that messages count as accepted instead.
+    """Add to what changes per device that messages count as accepted instead, or no longer.
 
     Which they are is not written down; those of the batch that the store found to be duplicates are the likeliest.
     """
     for key, found in changed.items():
         devices = _devices_of(key, batch, outcomes)
-        columns = [_DUPLICATE] * found.duplicate + [_QUARANTINED] * found.quarantined
+        columns = [_DUPLICATE] * abs(found.duplicate) + [_QUARANTINED] * abs(found.quarantined)
+        more = 1 if found.duplicate + found.quarantined > 0 else -1
         for place, column in enumerate(columns):
             org, device = devices[place] if place < len(devices) else devices[-1]
             row = deltas.setdefault((found.hour, org, device), [0] * len(DEVICE_COUNTS))
-            row[column] -= 1
-            row[_ACCEPTED] += 1
+            row[column] -= more
+            row[_ACCEPTED] += more
 
 
 def _devices_of(key: RawKey, batch: Batch, outcomes: bytearray | None) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from contracts.errors import AgoraError, Code
 from runtime.settings import DatabaseSettings
 from storage import batch as batches
-from storage import events, tables, tally
+from storage import events, ledger_rows, tables, tally
 from storage.batch import Batch
 from storage.database import Refused, Undone, connect, translated
 from storage.keys import Keys
@@ -134,19 +134,24 @@ class Writer:
     async def _write_rows(self, connection: AsyncConnection, batch: Batch) -> bytearray | None:
         """Write all tables; in every writer in this order, since locks are taken in it."""
         outcomes = await self._observations.write(connection, batch.rows)
-        new_outcomes = await tables.enter_outcomes(connection, batch.outcomes)
+        new_outcomes, repeats = await ledger_rows.enter_outcomes(connection, batch.outcomes)
+        accounted = await ledger_rows.accounted_for(connection, tally.perhaps_repeated(batch.vitals, outcomes))
+        vitals = tally.without_repeated(batch.vitals, accounted) if accounted else batch.vitals
         counts: dict[Source, tally.Counts] = {}
-        for record in batch.vitals:
-            counts.setdefault(record.source, tally.count(record, outcomes))
+        messages: dict[Source, int] = {}
+        for record in vitals:
+            if record.source not in counts:
+                counts[record.source], messages[record.source] = tally.count(record, outcomes), tally.owned(record)
         for refused in batch.refused_vitals:
             counts.setdefault(refused.source, tally.Counts(0, 0, refused.messages, 0, 0, refused.readings))
-        new = await tables.enter_stored(connection, counts)
+        new = await ledger_rows.enter_stored(connection, counts, messages)
         deltas: tally.Deltas = {}
         tally.add_outcomes(deltas, new_outcomes)
-        changed = await tables.reclassify(connection, tally.to_reclassify(new_outcomes, new))
+        tally.add_reclassified(deltas, await ledger_rows.revise(connection, repeats), batch, outcomes)
+        changed = await ledger_rows.reclassify(connection, tally.to_reclassify(new_outcomes, new))
         tally.add_reclassified(deltas, changed, batch, outcomes)
         set_aside = list(batch.set_aside)
-        for record in batch.vitals:
+        for record in vitals:
             if record.source in new:
                 new.discard(record.source)
                 tally.add_record(deltas, record, outcomes)
@@ -158,7 +163,7 @@ class Writer:
                 tally.add_refused(deltas, refused)
         await tables.enter_quarantine(connection, set_aside)
         await tables.enter_alerts(connection, batch.alerts)
-        await tables.add_to_devices(connection, deltas)
+        await ledger_rows.add_to_devices(connection, deltas)
         return outcomes
 
     async def _find_keys(self, connection: AsyncConnection, batch: Batch) -> None:

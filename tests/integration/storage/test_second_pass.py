@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from contracts import frames
+from contracts.frames import Coordinates
 from contracts.outcomes import decode_outcome
+from contracts.topics import RAW
 from deploy.local.stack import Stack
 from runtime import clock
-from tests.support.storing import Bench, Clinic, Record, new_clinic, one
+from tests.support.storing import Bench, Clinic, Message, Record, derive, new_clinic, one
 
 
 def judged(record: Record, column: str) -> Record:
@@ -82,3 +84,69 @@ async def test_a_message_taken_in_both_passes_beside_a_duplicate_stays_what_it_w
         await writer.write([first_vitals, first_pass])
         await writer.write([replace(vitals, offset=vitals.offset + 1), *bench.place(outcome)])
     assert balance(clinic) == 0
+
+
+def named_otherwise(bench: Bench, clinic: Clinic, *messages: Message) -> list[Record]:
+    """Make and place what a second pass over the first raw record gives when the messages' devices changed hands in between."""
+    raw = Coordinates(RAW.name, bench.raw, 0)
+    vitals, outcome = derive(clinic, raw, [replace(one, subject=clinic.subject("b")) for one in messages], partitions=1)
+    return bench.place(*(replace(record, partition=bench.vitals + 500_000) for record in vitals.values()), outcome)
+
+
+@pytest.mark.parametrize("batches", [[4], [2, 2], [1, 1, 1, 1], [1, 3]])
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_a_message_whose_device_changed_hands_between_the_passes_is_counted_once(
+    stack: Stack, batches: list[int], backwards: bool
+) -> None:
+    clinic, bench = new_clinic(stack, "a", "b"), Bench(stack)
+    now = clock.now()
+    messages = one(70, now), one(71, now + 1), one(72, now + 2)
+    passes = [bench.frame(clinic, *messages), named_otherwise(bench, clinic, *messages)]
+    # The two passes' vitals stand in different partitions: which of them the store meets first is anybody's guess.
+    ledger = [passes[0].pop(), passes[1].pop()]
+    records = [*passes[1], *passes[0], *ledger] if backwards else [passes[0][0], ledger[0], passes[1][0], ledger[1]]
+    async with bench.writer() as writer:
+        for size in batches:
+            await writer.write(records[:size])
+            records = records[size:]
+    assert clinic.counts() == {"received": 3, "accepted": 3, "readings": 3, "stored": 3, "readings_stored": 3}
+
+
+async def test_what_both_passes_refused_stays_refused_beside_a_message_whose_device_changed_hands(stack: Stack) -> None:
+    clinic, bench = new_clinic(stack, "a", "b"), Bench(stack)
+    now = clock.now()
+    vitals, outcome = bench.frame(clinic, one(70, now))
+    row = decode_outcome(outcome.value or b"")
+    half = type(row.devices[0])(clinic.name, "a", 2, 0, 1, 0, 1, 1)
+    outcome = replace(outcome, value=frames.encode(type(row)(row.partition, row.offset, row.hour, [half])))
+    [again, _] = named_otherwise(bench, clinic, one(70, now))
+    async with bench.writer() as writer:
+        await writer.write([vitals, outcome])
+        await writer.write([again])
+    assert clinic.counts() == {
+        "received": 2, "accepted": 1, "quarantined_normalise": 1, "readings": 1, "stored": 1, "readings_stored": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_message_taken_in_the_first_pass_and_refused_in_the_second_counts_as_what_became_of_it(
+    stack: Stack, together: bool, lost: bool
+) -> None:
+    clinic, bench = new_clinic(stack, "a"), Bench(stack)
+    vitals, outcome = bench.frame(clinic, one(70, clock.now()))
+    # The worker was killed when Kafka had its ledger record, and the readings or not. Then the loan was taken back.
+    [second] = bench.place(judged(outcome, "quarantined"))
+    async with bench.writer() as writer:
+        if together:
+            await writer.write([outcome, second])
+        else:
+            await writer.write([outcome])
+            await writer.write([second])
+        if not lost:
+            await writer.write([vitals])
+    assert balance(clinic) == 0
+    found = {"received": 1, "readings": 1} | (
+        {"quarantined_normalise": 1} if lost else {"accepted": 1, "stored": 1, "readings_stored": 1}
+    )
+    assert clinic.counts() == found

@@ -1,7 +1,7 @@
 from contracts import frames
 from contracts.errors import Code
 from contracts.frames import Origin
-from contracts.observation import VitalsFrame
+from contracts.observation import Observation, VitalsFrame
 from contracts.topics import LEDGER, VITALS
 from storage import batch
 from storage.pieces import Source
@@ -59,3 +59,11 @@ def test_a_header_that_is_no_number_does_not_hinder_setting_the_record_aside() -
 def test_no_records_make_an_empty_batch() -> None:
     found = batch.decode([], now=0)
     assert (found.spans, found.vitals, found.rows) == ({}, [], [])
+
+
+def test_a_message_with_a_number_below_zero_is_of_no_record_of_ours() -> None:
+    for numbers in ((-1,), (-7, -8), (0, -1)):
+        made = [Observation(b"", "o", "d", "s", "8867-4", "", 70.0, "/min", 0, 0, 0, 0, message=number) for number in numbers]
+        headers = frames.vitals_headers([Origin(3, 9, len(made), 1)])
+        found = batch.decode([Record(VITALS.name, 2, 5, frames.encode(VitalsFrame(made)), headers)], now=0)
+        assert (found.vitals, found.observations, len(found.set_aside)) == ([], [], 1)
