@@ -27,6 +27,13 @@ ON CONFLICT DO NOTHING RETURNING raw_partition, raw_offset, vitals_partition"""
 _ACCOUNTED = """
 SELECT raw_partition, raw_offset, vitals_partition, messages FROM ledger_stored
 JOIN unnest(%s::int[], %s::bigint[]) AS n(p, o) ON (raw_partition, raw_offset) = (n.p, n.o)"""
+_EXTEND = """
+UPDATE ledger_stored s SET messages_stored = messages_stored + a, messages_duplicate = messages_duplicate + b,
+    messages_quarantined = messages_quarantined + c, readings_stored = readings_stored + d,
+    readings_duplicate = readings_duplicate + e, readings_quarantined = readings_quarantined + f, messages = decode(m, 'hex')
+FROM unnest(%s::int[], %s::bigint[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::text[])
+    AS n(p, o, v, a, b, c, d, e, f, m)
+WHERE (raw_partition, raw_offset, vitals_partition) = (n.p, n.o, n.v)"""
 _RECLASSIFY = """
 WITH excess AS (
     SELECT r.raw_partition, r.raw_offset, least(s.number - r.accepted, r.duplicate) AS duplicate,
@@ -140,6 +147,13 @@ async def enter_stored(
     bits = _words(_hex(messages.get(source, 0)) for source in sorted(counts))
     new = await connection.execute(_STORED, [*(_numbers(column) for column in zip(*rows, strict=True)), bits])
     return {Source(*row) for row in await new.fetchall()}
+
+
+async def extend_stored(connection: AsyncConnection, counts: Mapping[Source, Counts], messages: Mapping[Source, int]) -> None:
+    """Add to what became of vitals records that have their row; ``messages`` tells all that it then accounts for."""
+    rows = [(*source, *counts[source]) for source in sorted(counts)]
+    bits = _words(_hex(messages[source]) for source in sorted(counts))
+    await connection.execute(_EXTEND, [*(_numbers(column) for column in zip(*rows, strict=True)), bits])
 
 
 async def reclassify(connection: AsyncConnection, raw_records: Iterable[RawKey]) -> dict[RawKey, Reclassified]:

@@ -117,6 +117,27 @@ def without_repeated(vitals: Iterable[VitalsRecord], accounted: Accounted) -> li
     return left
 
 
+def not_accounted(record: VitalsRecord, accounted: Accounted) -> VitalsRecord | None:
+    """Give what a vitals record of a second pass holds beyond what its row and those beside it account for.
+
+    The first pass may have named a message after somebody else, and been killed before that record reached Kafka.
+
+    Args:
+        record: whose source has its row.
+        accounted: what the database has of its raw record.
+
+    Returns:
+        The rest of it, or None. A row that does not say which messages it accounts for is left as it is.
+    """
+    places = accounted[record.source[:2]]
+    known = 0
+    for bits in places.values():
+        known |= bits
+    if not places[record.source.vitals_partition] or not owned(record) & ~known:
+        return None
+    return record._replace(parts=[part for part in record.parts if part.owner and not known >> part.message & 1])
+
+
 def count(record: VitalsRecord, outcomes: bytearray | None) -> Counts:
     """Count one vitals record.
 

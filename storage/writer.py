@@ -137,26 +137,29 @@ class Writer:
         new_outcomes, repeats = await ledger_rows.enter_outcomes(connection, batch.outcomes)
         accounted = await ledger_rows.accounted_for(connection, tally.perhaps_repeated(batch.vitals, outcomes))
         vitals = tally.without_repeated(batch.vitals, accounted) if accounted else batch.vitals
-        counts: dict[Source, tally.Counts] = {}
-        messages: dict[Source, int] = {}
+        firsts: dict[Source, VitalsRecord] = {}
         for record in vitals:
-            if record.source not in counts:
-                counts[record.source], messages[record.source] = tally.count(record, outcomes), tally.owned(record)
+            firsts.setdefault(record.source, record)
+        counts = {source: tally.count(record, outcomes) for source, record in firsts.items()}
+        messages = {source: tally.owned(record) for source, record in firsts.items()}
         for refused in batch.refused_vitals:
             counts.setdefault(refused.source, tally.Counts(0, 0, refused.messages, 0, 0, refused.readings))
         new = await ledger_rows.enter_stored(connection, counts, messages)
+        again = [record for record in vitals if record.source not in new or record is not firsts[record.source]]
+        counted = [record for source, record in firsts.items() if source in new]
+        counted += await self._extend(connection, again, outcomes)
         deltas: tally.Deltas = {}
         tally.add_outcomes(deltas, new_outcomes)
         tally.add_reclassified(deltas, await ledger_rows.revise(connection, repeats), batch, outcomes)
-        changed = await ledger_rows.reclassify(connection, tally.to_reclassify(new_outcomes, new))
+        touched = new | {record.source for record in counted}
+        changed = await ledger_rows.reclassify(connection, tally.to_reclassify(new_outcomes, touched))
         tally.add_reclassified(deltas, changed, batch, outcomes)
         set_aside = list(batch.set_aside)
-        for record in vitals:
-            if record.source in new:
-                new.discard(record.source)
-                tally.add_record(deltas, record, outcomes)
-                if outcomes is not None:
-                    set_aside += _refused_readings(batch, record, outcomes, self._now())
+        for record in counted:
+            new.discard(record.source)
+            tally.add_record(deltas, record, outcomes)
+            if outcomes is not None:
+                set_aside += _refused_readings(batch, record, outcomes, self._now())
         for refused in batch.refused_vitals:
             if refused.source in new:
                 new.discard(refused.source)
@@ -165,6 +168,25 @@ class Writer:
         await tables.enter_alerts(connection, batch.alerts)
         await ledger_rows.add_to_devices(connection, deltas)
         return outcomes
+
+    async def _extend(
+        self, connection: AsyncConnection, repeats: Sequence[VitalsRecord], outcomes: bytearray | None
+    ) -> list[VitalsRecord]:
+        """Count messages that only the second pass gave to a partition to which the first had given others of the raw record."""
+        if not repeats:
+            return []
+        accounted = await ledger_rows.accounted_for(connection, {record.source[:2] for record in repeats})
+        more: dict[Source, VitalsRecord] = {}
+        messages: dict[Source, int] = {}
+        for record in repeats:
+            if record.source not in more and (rest := tally.not_accounted(record, accounted)) is not None:
+                more[record.source] = rest
+                messages[record.source] = accounted[record.source[:2]][record.source.vitals_partition] | tally.owned(rest)
+        if more:
+            await ledger_rows.extend_stored(
+                connection, {source: tally.count(record, outcomes) for source, record in more.items()}, messages
+            )
+        return list(more.values())
 
     async def _find_keys(self, connection: AsyncConnection, batch: Batch) -> None:
         """Fill the batch's rows; who is not in the registry yet is waited for a little."""
