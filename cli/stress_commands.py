@@ -95,12 +95,9 @@ def run_outage(view: View, console: Console, kind: str, seconds: float, rate: fl
         The report.
     """
     from bench.outage.run import Options, Outage
-    from cli import operator
-    from runtime.settings import DatabaseSettings, KafkaSettings
+    from bench.target import Target
 
-    values = view.settings("operator")
-    database, kafka = operator.settings(DatabaseSettings, values), operator.settings(KafkaSettings, values)
-    run = Outage(view, database, kafka, Options(kind, seconds, rate))
+    run = Outage(Target.of(view), Options(kind, seconds, rate))
     credentials = run.enrol(lambda words: console.print(words, style="dim"))
     found = asyncio.run(run.run(credentials, lambda words: console.print(words, soft_wrap=True))).as_dict()
     _show(found, console)
@@ -127,16 +124,9 @@ def run_garbage(view: View, console: Console, messages: int, seed: int, window: 
         The report.
     """
     from bench.garbage.run import Garbage, Options
-    from cli import operator
-    from runtime.settings import DatabaseSettings, KafkaSettings
+    from bench.target import Target
 
-    values = view.settings("operator")
-    run = Garbage(
-        view,
-        operator.settings(DatabaseSettings, values),
-        operator.settings(KafkaSettings, values),
-        Options(messages, seed, window),
-    )
+    run = Garbage(Target.of(view), Options(messages, seed, window))
     credentials = run.enrol(lambda words: console.print(words, style="dim"))
     found = asyncio.run(run.run(credentials, lambda words: console.print(words, soft_wrap=True))).as_dict()
     for code, number in found["codes"].items():

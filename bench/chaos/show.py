@@ -7,58 +7,35 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 
 from bench.chaos.faults import Happened
 from bench.chaos.run import Run
 from bench.chaos.verdict import Check
+from cli.live import LiveScreen
 
-PLAIN_EVERY_SECONDS = 10.0
 FAULTS_SHOWN = 12
 
 
-class Screen:
+class Screen(LiveScreen):
     """Shows how far a run is."""
 
     def __init__(self, console: Console) -> None:
         """Prepare it; a console that is no terminal gets a line now and then."""
-        self._console = console
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._said = 0
+        super().__init__(console)
         self._phase = ""
-        self._spoken_at = 0.0
-
-    def __enter__(self) -> Screen:
-        """Begin to show."""
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        """Leave the last picture standing."""
-        if self._live is not None:
-            self._live.stop()
 
     def look(self, run: Run) -> None:
         """Show how far it is."""
-        if self._live is not None:
-            self._live.update(picture(run), refresh=True)
+        if self.draw(lambda: picture(run)):
             return
         if run.observed.phase != self._phase:
             self._phase = run.observed.phase
-            self._print(f"{run.observed.elapsed:6.1f} s  {self._phase}")
-        said = list(run.observed.said)
-        for line in said[self._said :]:
-            self._print(line)
-        self._said = len(said)
-        if run.fleet is not None and run.observed.elapsed - self._spoken_at >= PLAIN_EVERY_SECONDS:
-            self._spoken_at = run.observed.elapsed
-            self._print(f"{run.observed.elapsed:6.1f} s  {counts(run)}")
-
-    def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
+            self.print(f"{run.observed.elapsed:6.1f} s  {self._phase}")
+        self.tell(run.observed.said)
+        if run.fleet is not None and self.due(run.observed.elapsed):
+            self.print(f"{run.observed.elapsed:6.1f} s  {counts(run)}")
 
 
 def counts(run: Run) -> str:

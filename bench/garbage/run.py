@@ -5,27 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
-from bench.enrolling import Wanted, enrol
+from bench.enrolling import Wanted
 from bench.garbage import verdict
 from bench.garbage.canaries import Canaries
 from bench.garbage.flow import Flow
 from bench.garbage.plan import Plan
 from bench.garbage.report import Found
+from bench.target import Target, Tell
 from bench.watching import Watched
 from bench.wire import Lost, Session
 from contracts.instants import to_datetime, to_text
-from deploy.local.view import View
 from runtime import clock
-from runtime.settings import DatabaseSettings, KafkaSettings
-from simulators.connection import BrokerAddress
 from simulators.patients import DeviceCredential
-from storage.ledger import settle
 
 ORG = "garbage"
 LENT, NOBODYS, CANARIES = 48, 4, 2
@@ -38,7 +34,6 @@ AIM_SECONDS = 1.0
 """What a valid reading should take at most: more garbage at a time would only measure the queue it makes."""
 LEAST_WINDOW, SLOWER, FASTER = 100, 0.8, 1.1
 REST_SECONDS = 120.0
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -65,18 +60,14 @@ class Garbage:
     """A run against a platform that is up.
 
     Args:
-        view: of the instance.
-        database: as operator.
-        kafka: as operator.
+        target: what it is sent to.
         options: what was asked for.
     """
 
-    def __init__(self, view: View, database: DatabaseSettings, kafka: KafkaSettings, options: Options) -> None:
-        self._view = view
-        self._database = database
-        self._kafka = kafka
+    def __init__(self, target: Target, options: Options) -> None:
+        self._target = target
         self._options = options
-        self._address = BrokerAddress("localhost", view.instance.ports.mqtt, view.instance.certificates / "ca.pem")
+        self._address = target.broker
         self._tls = self._address.tls()
         self._plan = Plan(options.messages - options.large, options.seed, lambda: to_text(clock.now()))
         self._flow = Flow(self._plan.count, LEAST_WINDOW, lambda number, code: code in self._plan.kind(number).codes)
@@ -89,8 +80,7 @@ class Garbage:
         wanted += [Wanted(f"nobodys-{number}", "") for number in range(NOBODYS)]
         wanted += [Wanted(f"canary-{number}", f"canary-{number}") for number in range(CANARIES)]
         wanted.append(Wanted("large", "garbage-large"))
-        with psycopg.connect(self._database.conninfo(), autocommit=True) as connection:
-            return enrol(connection, ORG, wanted, tell)
+        return self._target.enrol(ORG, wanted, tell)
 
     async def run(self, credentials: dict[str, DeviceCredential], tell: Tell) -> Found:
         """Send everything, and judge what became of it.
@@ -107,11 +97,11 @@ class Garbage:
             Stuck: nothing was answered for a minute.
         """
         since = clock.now()
-        self._watched.look(self._view)
+        self._watched.look(self._target.view)
         sessions = {
             name: Session(self._address, self._tls, one, self._flow) for name, one in credentials.items() if name != "large"
         }
-        connection = await psycopg.AsyncConnection.connect(self._database.conninfo(), autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(self._target.database.conninfo(), autocommit=True)
         tasks: list[asyncio.Task[None]] = []
         try:
             for session in sessions.values():
@@ -129,7 +119,7 @@ class Garbage:
             seconds = time.monotonic() - begun
             tell("all of it is answered; waiting until it is stored")
             tasks[0].cancel()
-            closing = await settle(self._database, self._kafka, REST_SECONDS)
+            closing = await self._target.settle(REST_SECONDS)
             await self._canaries.look(connection)
         finally:
             for task in tasks:
@@ -138,7 +128,7 @@ class Garbage:
             for session in sessions.values():
                 await session.close()
             await connection.close()
-        self._watched.look(self._view)
+        self._watched.look(self._target.view)
         return self._judge(since, seconds, refused, closing)
 
     async def _send(self, sessions: dict[str, Session], large: DeviceCredential, tell: Tell) -> int:
@@ -176,7 +166,7 @@ class Garbage:
         warm = False
         while True:
             baseline = not warm and self._flow.answered >= WARM_UP * self._plan.count
-            await asyncio.to_thread(self._watched.look, self._view, baseline)
+            await asyncio.to_thread(self._watched.look, self._target.view, baseline)
             warm = warm or baseline
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -192,7 +182,7 @@ class Garbage:
             await asyncio.sleep(STEER_SECONDS)
 
     def _judge(self, since: int, seconds: float, refused: int, closing: Any) -> Found:
-        with psycopg.connect(self._database.conninfo()) as connection:
+        with psycopg.connect(self._target.database.conninfo()) as connection:
             kept = verdict.read_quarantine(connection, to_datetime(since), self._plan, self._flow)
             false, missing = verdict.read_false_rows(connection, to_datetime(since), ORG, self._canaries.sent)
         return Found(
@@ -206,5 +196,5 @@ class Garbage:
             missing_canaries=missing,
             closing=closing,
             watched=self._watched,
-            restarted=tuple(self._watched.restarted(self._view)),
+            restarted=tuple(self._watched.restarted(self._target.view)),
         )

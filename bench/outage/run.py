@@ -5,27 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import AsyncConnection
 
-from bench.enrolling import Wanted, enrol
+from bench.enrolling import Wanted
 from bench.outage import verdict
 from bench.outage.away import SERVERS, come_back, keep_away
 from bench.outage.load import OUTBOX, Ear, Load, Sender
 from bench.outage.report import Found
+from bench.target import Target, Tell
 from bench.watching import Watched
 from bench.wire import Session
 from cli.server_status import delays
 from contracts.instants import to_datetime
-from deploy.local.view import View
 from runtime import clock
-from runtime.settings import DatabaseSettings, KafkaSettings
-from simulators.connection import BrokerAddress
 from simulators.patients import DeviceCredential
-from storage.ledger import settle
 
 ORG = "outage"
 OVERLOAD = "overload"
@@ -39,7 +35,6 @@ INSIST_SECONDS, REST_SECONDS, CATCH_UP_SECONDS = 240.0, 240.0, 1_200.0
 LOOK_SECONDS = 1.0
 BEHIND_SECONDS = 2.0
 """So many seconds' messages may be missing in the store for it to have caught up: some are always on their way."""
-Tell = Callable[[str], None]
 _STORED = "SELECT count(*) FROM observations o JOIN devices d USING (device_key) WHERE d.org = %s AND o.received_at >= %s"
 
 
@@ -85,16 +80,12 @@ class Outage:
     """A run against a platform that is up.
 
     Args:
-        view: of the instance.
-        database: as operator.
-        kafka: as operator.
+        target: what is disturbed.
         options: what was asked for.
     """
 
-    def __init__(self, view: View, database: DatabaseSettings, kafka: KafkaSettings, options: Options) -> None:
-        self._view = view
-        self._database = database
-        self._kafka = kafka
+    def __init__(self, target: Target, options: Options) -> None:
+        self._target = target
         self._options = options
         self._watched = Watched()
         self._course = Course()
@@ -103,8 +94,7 @@ class Outage:
         """Enrol the run's devices."""
         kinds = {"careful": self._options.devices, "careless": self._options.careless}
         names = [f"{kind}-{number}" for kind, many in kinds.items() for number in range(many)]
-        with psycopg.connect(self._database.conninfo(), autocommit=True) as connection:
-            return list(enrol(connection, ORG, [Wanted(name, f"outage-{name}") for name in names], tell).values())
+        return list(self._target.enrol(ORG, [Wanted(name, f"outage-{name}") for name in names], tell).values())
 
     async def run(self, credentials: list[DeviceCredential], tell: Tell) -> Found:
         """Disturb, wait until everything came to rest, and compare.
@@ -121,7 +111,7 @@ class Outage:
             Problem: a server did not come back.
         """
         since = clock.now()
-        address = BrokerAddress("localhost", self._view.instance.ports.mqtt, self._view.instance.certificates / "ca.pem")
+        address = self._target.broker
         tls = address.tls()
         senders = []
         for credential in credentials:
@@ -137,16 +127,16 @@ class Outage:
             await self._disturb(load, since, tell)
             tell("no new messages; waiting for the last receipts")
             complete = await load.insist(INSIST_SECONDS)
-            closing = await settle(self._database, self._kafka, REST_SECONDS)
+            closing = await self._target.settle(REST_SECONDS)
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
             for sender in senders:
                 await sender.session.close()
-        self._watched.look(self._view)
-        with psycopg.connect(self._database.conninfo()) as connection:
+        self._watched.look(self._target.view)
+        with psycopg.connect(self._target.database.conninfo()) as connection:
             compared = verdict.compare(connection, ORG, to_datetime(since), senders)
-        again = self._watched.restarted(self._view)
+        again = self._watched.restarted(self._target.view)
         return Found(self._options, self._course, compared, complete, closing, self._watched, tuple(again))
 
     async def _disturb(self, load: Load, since: int, tell: Tell) -> None:
@@ -156,14 +146,14 @@ class Outage:
         try:
             tell(f"{load.rate:.0f} messages a second from {len(load.senders)} devices")
             await asyncio.sleep(QUIET_SECONDS)
-            self._watched.look(self._view, baseline=True)
+            self._watched.look(self._target.view, baseline=True)
             if self._options.kind == OVERLOAD:
                 await asyncio.sleep(self._options.seconds)
                 return
             servers = SERVERS[self._options.kind]
             tell(f"{' and '.join(servers)} away for {self._options.seconds:.0f} s")
-            await keep_away(self._view, servers, self._options.seconds)
-            back = await come_back(self._view, servers)
+            await keep_away(self._target.view, servers, self._options.seconds)
+            back = await come_back(self._target.view, servers)
             tell(f"back after {back:.1f} s; catching up")
             await self._catch_up(load, since, tell)
             publishing_failed = publishing.done()
@@ -195,7 +185,7 @@ class Outage:
     async def _catch_up(self, load: Load, since: int, tell: Tell) -> None:
         """Follow the rows until as many are there as were sent, but for what is always on its way."""
         begun = time.monotonic()
-        async with await AsyncConnection.connect(self._database.conninfo(), autocommit=True) as connection:
+        async with await AsyncConnection.connect(self._target.database.conninfo(), autocommit=True) as connection:
             first = count = await self._stored(connection, since)
             started = begun
             while load.sent - count > BEHIND_SECONDS * load.rate and time.monotonic() - begun < CATCH_UP_SECONDS:
@@ -215,7 +205,7 @@ class Outage:
     async def _look(self) -> None:
         while True:
             with contextlib.suppress(OSError):
-                await asyncio.to_thread(self._watched.look, self._view)
-                for name, seconds in (await asyncio.to_thread(delays, self._view)).items():
+                await asyncio.to_thread(self._watched.look, self._target.view)
+                for name, seconds in (await asyncio.to_thread(delays, self._target.view)).items():
                     self._course.late[name] = max(seconds, self._course.late.get(name, 0.0))
             await asyncio.sleep(LOOK_SECONDS)

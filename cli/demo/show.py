@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +12,7 @@ from rich.text import Text
 from cli.demo.hints import kept_in
 from cli.demo.meters import Meters
 from cli.demo.run import Demo
+from cli.live import LiveScreen
 
 STEPS = (
     ("bridge: Kafka confirmed", "agora_ingest_messages_confirmed_total", "messages", "agora_ingest_confirm_seconds"),
@@ -22,13 +22,12 @@ STEPS = (
     ("gateway: answered", "agora_sharing_requests_total", "requests", "agora_sharing_request_seconds"),
 )
 """Each step: its words, its counter, what it counts, and its histogram; the first three measure from arrival at the bridge."""
-PLAIN_EVERY_SECONDS = 10.0
 EVENTS_SHOWN = 8
 LINES_BESIDE_EVENTS = 24
 """Of the picture on a terminal wide enough for all counts side by side."""
 
 
-class Screen:
+class Screen(LiveScreen):
     """Shows a running demo."""
 
     def __init__(self, demo: Demo, console: Console, headless: bool) -> None:
@@ -39,36 +38,17 @@ class Screen:
             console: where.
             headless: a line now and then instead of a live picture.
         """
+        super().__init__(console, plain=headless)
         self._demo = demo
-        self._console = console
-        self._live = None if headless or not console.is_terminal else Live(console=console, auto_refresh=False)
         self._rates: dict[str, tuple[float, float, float]] = {}
-        self._said = 0
-        self._spoken_at = 0.0
-
-    def __enter__(self) -> Screen:
-        """Begin to show."""
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        """Leave the last picture standing."""
-        if self._live is not None:
-            self._live.stop()
 
     def look(self) -> None:
         """Show how far it is."""
-        if self._live is not None:
-            self._live.update(self.picture(), refresh=True)
+        if self.draw(self.picture):
             return
-        said = list(self._demo.observed.said)
-        for line in said[self._said :]:
-            self._console.print(line, highlight=False, soft_wrap=True)
-        self._said = len(said)
-        if self._demo.observed.elapsed - self._spoken_at >= PLAIN_EVERY_SECONDS:
-            self._spoken_at = self._demo.observed.elapsed
-            self._console.print(self._line(), highlight=False, soft_wrap=True)
+        self.tell(self._demo.observed.said)
+        if self.due(self._demo.observed.elapsed):
+            self.print(self._line())
 
     def _line(self) -> str:
         observed, counts = self._demo.observed, self._demo.fleet.snapshot()

@@ -6,17 +6,14 @@ import pytest
 
 from bench.garbage.report import SPEED
 from bench.garbage.run import Garbage, Options
-from cli import operator
+from bench.target import Target
 from deploy.local.view import View
-from runtime.settings import DatabaseSettings, KafkaSettings
 from tests.e2e.conftest import quiet
 
 
 @pytest.mark.timeout(180)
 def test_each_message_of_garbage_is_kept_once_with_a_reason_that_fits_and_no_false_row_is_stored(platform: View) -> None:
-    values = platform.settings("operator")
-    database, kafka = operator.settings(DatabaseSettings, values), operator.settings(KafkaSettings, values)
-    run = Garbage(platform, database, kafka, Options(messages=2_000, seed=11))
+    run = Garbage(Target.of(platform), Options(messages=2_000, seed=11))
     found = asyncio.run(run.run(run.enrol(quiet), quiet))
     # How quick it all is says on a busy machine nothing of the platform.
     failed = [check for check in found.checks() if not check.passed and check.name != SPEED]

@@ -6,15 +6,13 @@ import pytest
 
 from bench.outage.report import CATCH_UP
 from bench.outage.run import Options, Outage
-from cli import operator
+from bench.target import Target
 from deploy.local.view import View
-from runtime.settings import DatabaseSettings, KafkaSettings
 from tests.e2e.conftest import quiet
 
 
 def outage(platform: View, options: Options) -> Outage:
-    values = platform.settings("operator")
-    return Outage(platform, operator.settings(DatabaseSettings, values), operator.settings(KafkaSettings, values), options)
+    return Outage(Target.of(platform), options)
 
 
 @pytest.mark.timeout(240)
