@@ -71,7 +71,7 @@ def open_broker(instance: Instance, connections: int) -> Accounts:
 
 
 def enrol(connection: Connection[Any], count: int, tell: Tell) -> None:
-    """Enrol devices, each on loan to a subject of its own since yesterday; those that are there stay.
+    """Enrol devices, each on loan to a subject of its own for a year; those that are there stay.
 
     Args:
         connection: operator's, autocommitting; the keeper has to run.
@@ -109,7 +109,7 @@ def _enrol(connection: Connection[Any], numbers: list[int]) -> None:
         (ORG, subjects),
     )
     connection.execute(
-        "INSERT INTO loans (device_key, subject_key, starts_at) SELECT d.device_key, s.subject_key, now() - interval '1 day'"
+        "INSERT INTO loans (device_key, subject_key, starts_at) SELECT d.device_key, s.subject_key, now() - interval '1 year'"
         " FROM unnest(%s::text[], %s::text[]) AS n(device, subject)"
         " JOIN devices d ON (d.org, d.name) = (%s, n.device) JOIN subjects s ON s.name = n.subject",
         (names, subjects, ORG),

@@ -32,6 +32,12 @@ SELECT %(at)s, %(at)s, %(at)s, %(sequence)s, %(value)s, d.device_key, s.subject_
 FROM devices d, subjects s, vitals v, sites t
 WHERE d.org = %(org)s AND d.name = %(device)s AND s.name = %(subject)s AND v.code = %(vital)s AND t.name = %(site)s
 """
+LEND = """
+INSERT INTO loans (device_key, subject_key, starts_at)
+SELECT d.device_key, s.subject_key, 'epoch' FROM devices d, subjects s
+WHERE d.org = %(org)s AND d.name = %(device)s AND s.name = %(subject)s
+    AND NOT EXISTS (SELECT FROM loans l WHERE l.device_key = d.device_key)
+"""
 
 
 @dataclass
@@ -98,6 +104,7 @@ class World:
     def reading(
         self, subject: str, device: str, vital: str, value: float, at: int = NOON, sequence: int = 0, site: str = ""
     ) -> None:
+        """Store a reading; its subject has the device, since ever, unless somebody has it already."""
         self.owner.execute("INSERT INTO sites (name) VALUES (%s) ON CONFLICT DO NOTHING", [site])
         values = {
             "at": to_datetime(at),
@@ -109,7 +116,22 @@ class World:
             "vital": BY_CODE[vital].code,
             "site": site,
         }
+        self.owner.execute(LEND, values)
         self.owner.execute(INSERT_READING, values)
+
+    def hand_over(self, device: str, before: str, after: str, at: int) -> None:
+        """Write down that a device changed hands, and move no reading."""
+        values = {"org": self.org, "device": device, "before": before, "after": after, "at": to_datetime(at)}
+        self.owner.execute(
+            "UPDATE loans l SET ends_at = %(at)s FROM devices d, subjects s WHERE d.device_key = l.device_key AND d.org = %(org)s"
+            " AND d.name = %(device)s AND s.subject_key = l.subject_key AND s.name = %(before)s",
+            values,
+        )
+        self.owner.execute(
+            "INSERT INTO loans (device_key, subject_key, starts_at) SELECT device_key, subject_key, %(at)s"
+            " FROM devices d, subjects s WHERE d.org = %(org)s AND d.name = %(device)s AND s.name = %(after)s",
+            values,
+        )
 
     def pseudonym(self, app: str, subject: str) -> str:
         master = master_of(self.stack.settings("gateway")["AGORA_PSEUDONYM_MASTER"])

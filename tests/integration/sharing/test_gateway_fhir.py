@@ -226,3 +226,25 @@ def test_every_answer_carries_a_request_id_and_the_security_headers(client: http
     assert headers["x-content-type-options"] == "nosniff"
     assert "max-age" in headers["strict-transport-security"]
     assert "server" not in headers
+
+
+def test_a_reading_is_shown_to_nobody_while_its_subject_had_not_the_device_by_the_loans(
+    world: World, client: httpx.Client
+) -> None:
+    ada, bob, app, device = world.subject(), world.subject(), world.app(), world.device()
+    for subject in (ada, bob):
+        world.consent(subject, app, "8867-4")
+    world.reading(ada, device, "8867-4", 71.0, NOON)
+    world.reading(ada, device, "8867-4", 72.0, NOON + HOUR)
+    headers = bearer(token_of(client, app))
+
+    def shown(subject: str) -> list[float]:
+        answer = client.get("/fhir/Observation", params={"patient": world.pseudonym(app, subject)}, headers=headers)
+        return [observation["valueQuantity"]["value"] for observation in found(answer)]
+
+    assert shown(ada) == [72, 71]
+
+    # As a correction makes it that has not been settled, or as a worker stores a reading that does not know of it.
+    world.hand_over(device, ada, bob, NOON + HOUR)
+
+    assert (shown(ada), shown(bob)) == ([71], [])

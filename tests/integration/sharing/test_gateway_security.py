@@ -37,12 +37,12 @@ def as_gateway(stack: Stack) -> Owner:
 
 
 def test_the_database_itself_gives_an_app_only_what_is_consented(world: World, gateway: Stack, owner: Owner) -> None:
-    subject, other, app, device = world.subject(), world.subject(), world.app(), world.device()
+    subject, other, app = world.subject(), world.subject(), world.app()
     consent = world.consent(subject, app, "8867-4", history_from=NOON)
-    for who in (subject, other):
+    for who, device in ((subject, world.device()), (other, world.device())):
         for vital in ("8867-4", "9279-1"):
-            world.reading(who, device, vital, 50.0, NOON, sequence=int(who == other))
-            world.reading(who, device, vital, 51.0, NOON - 1, sequence=int(who == other))
+            world.reading(who, device, vital, 50.0, NOON)
+            world.reading(who, device, vital, 51.0, NOON - 1)
 
     def values(of_app: str | None) -> list[float]:
         with as_gateway(gateway) as connection:
