@@ -19,7 +19,7 @@ from bench.chain.workload import READINGS
 from contracts.topics import RAW, VITALS, Topic
 
 STAGES = ("bridge", "streams", "store", "router")
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.5
 STALL_SECONDS = 60.0
 Progress = Callable[[], Awaitable[int]]
 """Tells how many messages of this run a stage has done with."""

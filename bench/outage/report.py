@@ -61,6 +61,11 @@ class Found:
         yield Check("what is stored is right, and there once", found.wrong == 0, f"{found.stored} stored, {found.wrong} wrong")
         closing = self.closing
         yield Check("the ledger is closed", closing.closed, f"difference {closing.difference}, in flight {closing.in_flight}")
+        yield Check(
+            "what the broker let fall is counted",
+            found.careless_lost <= self.course.dropped,
+            f"{found.careless_lost} of devices that trust it are lost, {self.course.dropped} counted",
+        )
         servers = SERVERS.get(self.options.kind, ())
         ours = [name for name in self.restarted if name not in servers]
         yield Check("none of the other processes died", not ours, ", ".join(ours) or "none")

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 import psycopg
+from prometheus_client.parser import text_string_to_metric_families
 from psycopg import AsyncConnection
 
 from bench.enrolling import Wanted
@@ -34,8 +35,16 @@ TIMES = 3.0
 INSIST_SECONDS, REST_SECONDS, CATCH_UP_SECONDS = 240.0, 240.0, 1_200.0
 LOOK_SECONDS = 1.0
 BEHIND_SECONDS = 2.0
-"""So many seconds' messages may be missing in the store for it to have caught up: some are always on their way."""
-_STORED = "SELECT count(*) FROM observations o JOIN devices d USING (device_key) WHERE d.org = %s AND o.received_at >= %s"
+"""So late may the newest message in the store be for it to have caught up: some are always on their way."""
+_STORED = """
+SELECT sum(rows)::bigint, min(newest) FILTER (WHERE name LIKE 'careless-%%') FROM (
+    SELECT d.name, count(*) AS rows, max(o.sequence) AS newest FROM observations o JOIN devices d USING (device_key)
+    WHERE d.org = %s AND o.received_at >= %s GROUP BY d.name) AS s"""
+"""Rows, and the newest message of the careless device that is furthest behind: these send whatever happens, and what the broker let
+fall never comes."""
+DROPPED = "agora_keeper_broker_messages_dropped"
+COUNTED_SECONDS = 30.0
+"""The broker tells every ten seconds what it dropped."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,7 @@ class Course:
         recovered: of these, until the first new row.
         catch_up_rate: rows a second between the two.
         full_rate: messages a second that fit, where it was measured.
+        dropped: messages that the broker let fall, as the keeper counts them.
     """
 
     late: dict[str, float] = field(default_factory=dict)
@@ -74,6 +84,7 @@ class Course:
     recovered: float = 0.0
     catch_up_rate: float = 0.0
     full_rate: float = 0.0
+    dropped: int = 0
 
 
 class Outage:
@@ -136,6 +147,7 @@ class Outage:
         self._watched.look(self._target.view)
         with psycopg.connect(self._target.database.conninfo()) as connection:
             compared = verdict.compare(connection, ORG, to_datetime(since), senders)
+        self._course.dropped = await self._count_dropped(compared.careless_lost)
         again = self._watched.restarted(self._target.view)
         return Found(self._options, self._course, compared, complete, closing, self._watched, tuple(again))
 
@@ -183,14 +195,14 @@ class Outage:
         return self._course.full_rate
 
     async def _catch_up(self, load: Load, since: int, tell: Tell) -> None:
-        """Follow the rows until as many are there as were sent, but for what is always on its way."""
+        """Follow the rows until the newest are those that devices have just sent."""
         begun = time.monotonic()
         async with await AsyncConnection.connect(self._target.database.conninfo(), autocommit=True) as connection:
-            first = count = await self._stored(connection, since)
-            started = begun
-            while load.sent - count > BEHIND_SECONDS * load.rate and time.monotonic() - begun < CATCH_UP_SECONDS:
-                await asyncio.sleep(0.2)
-                count = await self._stored(connection, since)
+            first, newest = await self._stored(connection, since)
+            count, started = first, begun
+            while newest < load.newest - BEHIND_SECONDS * load.rate and time.monotonic() - begun < CATCH_UP_SECONDS:
+                await asyncio.sleep(LOOK_SECONDS)
+                count, newest = await self._stored(connection, since)
                 if count == first:
                     started = time.monotonic()
         now = time.monotonic()
@@ -198,9 +210,23 @@ class Outage:
         self._course.catch_up_rate = (count - first) / max(now - started, 0.1)
         tell(f"caught up {now - begun:.1f} s after it was back, at {self._course.catch_up_rate:.0f} rows a second")
 
-    async def _stored(self, connection: AsyncConnection, since: int) -> int:
+    async def _stored(self, connection: AsyncConnection, since: int) -> tuple[int, int]:
         row = await (await connection.execute(_STORED, (ORG, to_datetime(since)))).fetchone()
-        return int(row[0]) if row else 0
+        assert row is not None, "an aggregate gives a row"
+        return int(row[0] or 0), int(row[1] or 0)
+
+    async def _count_dropped(self, lost: int) -> int:
+        """Wait until the keeper has counted at least as many dropped messages as were lost, or the broker must have told."""
+        end = time.monotonic() + COUNTED_SECONDS
+        while (dropped := int(await asyncio.to_thread(self._dropped))) < lost and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_SECONDS)
+        return dropped
+
+    def _dropped(self) -> float:
+        families = text_string_to_metric_families(self._target.view.metrics("keeper") or "")
+        return sum(
+            one.value for family in families if family.name == DROPPED for one in family.samples if one.name.endswith("_total")
+        )
 
     async def _look(self) -> None:
         while True:
