@@ -33,7 +33,7 @@ class IngestSettings(BaseSettings):
     )
     frame_messages: int = Field(500, ge=1, le=10_000, description="most messages of a frame")
     frame_interval_ms: int = Field(
-        40, ge=0, le=1000, description="time between two beats at which frames leave; the first after a pause leaves at once"
+        25, ge=0, le=1000, description="time between two beats at which frames leave; the first after a pause leaves at once"
     )
     quota_messages_per_second: float = Field(
         100.0, gt=0, le=1e9, description="messages a second that are taken from one device over time; what is beyond is refused"

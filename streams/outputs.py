@@ -18,7 +18,7 @@ from streams import events
 
 RETRY_SECONDS = 0.2
 START_RETRY_SECONDS = 1.0
-LINGER_MILLISECONDS = 4
+LINGER_MILLISECONDS = 2
 """How long an output waits for those of other frames: the bridge's frames come together, and a request costs more than a
 record."""
 BATCH_BYTES = 256 * 1024

@@ -40,8 +40,8 @@ _STORED = """
 SELECT sum(rows)::bigint, min(newest) FILTER (WHERE name LIKE 'careless-%%') FROM (
     SELECT d.name, count(*) AS rows, max(o.sequence) AS newest FROM observations o JOIN devices d USING (device_key)
     WHERE d.org = %s AND o.received_at >= %s GROUP BY d.name) AS s"""
-"""Rows, and the newest message of the careless device that is furthest behind: these send whatever happens, and what the broker let
-fall never comes."""
+"""Rows, and the newest message of the careless device that is furthest behind: these send whatever happens, and what the broker
+let fall never comes."""
 DROPPED = "agora_keeper_broker_messages_dropped"
 COUNTED_SECONDS = 30.0
 """The broker tells every ten seconds what it dropped."""
