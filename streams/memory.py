@@ -25,7 +25,8 @@ class Recent:
     A place that comes again is no duplicate of itself: the outputs of its first pass may never have been confirmed.
 
     Of each device there are two memories, the newer and the one before. When the newer has as many readings as asked for, the
-    older is dropped whole: to drop readings one by one costs more than all the rest here.
+    older is dropped whole: to drop readings one by one costs more than all the rest here. A message of more readings than that
+    is not remembered: thousands of devices that each upload thousands of readings at once would fill the process's memory.
     """
 
     __slots__ = ("_devices", "_least")
@@ -34,8 +35,7 @@ class Recent:
         """Prepare it.
 
         Args:
-            least: readings remembered per device at least, and twice as many at most, beside those of the last message; 0 for
-                no memory.
+            least: readings remembered per device at least, and less than three times as many; 0 for no memory.
         """
         self._least = least
         self._devices: dict[str, tuple[Memory, Memory]] = {}
@@ -51,6 +51,8 @@ class Recent:
         Returns:
             True for a duplicate.
         """
+        if len(observations) > self._least:
+            return False
         memories = self._devices.get(device)
         if memories is None:
             memories = self._devices[device] = ({}, {})
@@ -63,7 +65,7 @@ class Recent:
             if identifier not in newer and identifier not in older:
                 newer[identifier] = (observation.value, place)
         if len(newer) >= self._least:
-            self._devices[device] = ({}, newer if self._least else {})
+            self._devices[device] = ({}, newer)
         return False
 
 

@@ -17,6 +17,11 @@ class StreamsSettings(BaseSettings):
     gather_milliseconds: float = Field(
         4.0, ge=0, le=1000, description="how long what became of one raw record waits for that of others, to be written together"
     )
-    dedup_readings_per_device: int = Field(32, ge=0, le=10_000, description="readings remembered per device, or up to twice")
+    dedup_readings_per_device: int = Field(
+        32,
+        ge=0,
+        le=10_000,
+        description="readings remembered per device, or up to three times as many; none of a message of more readings",
+    )
     commit_interval_seconds: float = Field(0.5, gt=0, le=60, description="how often acknowledged offsets are committed")
     stop_seconds: float = Field(10.0, gt=0, le=300, description="how long a stop may take before the process ends regardless")

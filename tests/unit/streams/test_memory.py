@@ -14,6 +14,11 @@ def reading(sequence: int, value: float = 70.0, device: str = "oximeter") -> Obs
     return Observation(identifier, "org", device, "anna", "8867-4", "", value, "/min", 0, 0, 0, sequence)
 
 
+def held(recent: Recent) -> int:
+    """Count the readings of the device that are remembered."""
+    return sum(map(len, recent._devices.get(DEVICE, ())))
+
+
 def test_a_message_whose_readings_another_place_brought_is_a_duplicate() -> None:
     recent = Recent(8)
     assert not recent.known(DEVICE, [reading(1), reading(2)], (10, 0))
@@ -49,6 +54,25 @@ def test_only_the_newest_readings_of_each_device_are_remembered() -> None:
     assert not recent.known(DEVICE, [reading(0)], (10, 0))
     assert recent.known(DEVICE, [reading(2), reading(3)], (11, 0))
     assert recent.known("org/scale", [reading(0, device="scale")], (12, 0))
+
+
+def test_an_upload_of_many_readings_at_once_does_not_grow_the_memory_and_displaces_nothing() -> None:
+    recent = Recent(8)
+    recent.known(DEVICE, [reading(1)], (1, 0))
+    upload = [reading(sequence) for sequence in range(100, 5100)]
+    before = held(recent)
+    assert not recent.known(DEVICE, upload, (2, 0))
+    assert not recent.known(DEVICE, upload, (3, 0))
+    assert held(recent) == before
+    assert recent.known(DEVICE, [reading(1)], (4, 0))
+
+
+def test_however_long_messages_are_less_than_three_times_the_readings_asked_for_are_remembered() -> None:
+    for length in range(1, 12):
+        recent = Recent(8)
+        for start in range(0, 200, length):
+            recent.known(DEVICE, [reading(sequence) for sequence in range(start, start + length)], (start, 0))
+            assert held(recent) < 3 * 8
 
 
 def test_remembering_nothing_finds_no_duplicate() -> None:
