@@ -21,6 +21,9 @@ HEADER_SOURCE = "agora-source"
 """On a derived record: ``topic/partition/offset`` of the record it was made from."""
 HEADER_ORIGINS = "agora-origins"
 """On a vitals record: the raw records it was made from, so that the ledger closes without decoding."""
+HEADER_OWNED = "agora-owned"
+"""On a vitals record from before such records held several raw records, beside ``agora-source``: its messages. Kafka keeps them
+as long as all others, and a store that was behind, or whose database was restored, has yet to read them."""
 
 COUNT_DIGITS = 9
 """A longer number is no count: it would not fit where the ledger keeps it."""
@@ -152,9 +155,16 @@ def origins_of(found: Sequence[tuple[str, bytes]] | None) -> list[Origin]:
         ValueError: when the header is missing or malformed.
     """
     text = header(found, HEADER_ORIGINS)
-    if text is None:
+    return [_only_origin(found)] if text is None else [_origin(one) for one in text.split(",")]
+
+
+def _only_origin(found: Sequence[tuple[str, bytes]] | None) -> Origin:
+    """Read the headers of a record from before ``agora-origins``."""
+    source, messages = header(found, HEADER_SOURCE), header(found, HEADER_OWNED)
+    if source is None or messages is None:
         raise ValueError(f"a vitals record needs the header {HEADER_ORIGINS}")
-    return [_origin(one) for one in text.split(",")]
+    place = Coordinates.parse(source)
+    return _origin(f"{place.partition}/{place.offset}/{count_of(found)}/{messages}")
 
 
 def _origin(text: str) -> Origin:

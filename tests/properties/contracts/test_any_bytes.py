@@ -106,7 +106,7 @@ def test_any_topic_is_read_or_refused(topic: str) -> None:
 
 headers = st.lists(
     st.tuples(
-        st.sampled_from(["agora-count", "agora-origins", "agora-source"]),
+        st.sampled_from(["agora-count", "agora-origins", "agora-source", "agora-owned"]),
         st.one_of(st.binary(max_size=12), st.just(b"9" * 5_000)),
     )
 )

@@ -1,8 +1,8 @@
 from contracts import frames
 from contracts.errors import Code
-from contracts.frames import Origin
+from contracts.frames import Coordinates, Origin
 from contracts.observation import Observation, VitalsFrame
-from contracts.topics import LEDGER, VITALS
+from contracts.topics import LEDGER, RAW, VITALS
 from storage import batch
 from storage.pieces import Source
 from tests.support.storing import Record
@@ -48,6 +48,15 @@ def test_a_vitals_record_without_its_source_is_set_aside_since_the_ledger_could_
     found = batch.decode([record], now=0)
     assert found.vitals == []
     assert len(found.set_aside) == 1
+
+
+def test_a_record_from_before_it_could_hold_several_raw_records_is_taken_and_counted() -> None:
+    made = [Observation(b"", "o", "d", "s", "8867-4", "", 70.0, "/min", 0, 0, 0, 0, message=number) for number in (0, 4)]
+    headers = [*frames.headers(2, Coordinates(RAW.name, 3, 9)), ("agora-owned", b"2")]
+    found = batch.decode([Record(VITALS.name, 2, 5, frames.encode(VitalsFrame(made)), headers)], now=0)
+    assert found.refusals == []
+    assert [(one.source, len(one.parts)) for one in found.vitals] == [(Source(3, 9, 2), 2)]
+    assert frames.origins_of(headers) == [Origin(3, 9, 2, 2)]
 
 
 def test_a_header_that_is_no_number_does_not_hinder_setting_the_record_aside() -> None:
