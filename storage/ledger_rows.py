@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from contracts.instants import SECOND
 from contracts.outcomes import RawOutcome
 from storage.pieces import Source
-from storage.tally import DEVICE_COUNTS, Accounted, Counts, Deltas, RawKey, Reclassified
+from storage.tally import DEVICE_COUNTS, UNSAID, Accounted, Counts, Deltas, RawKey, Reclassified
 
 _RAW = """
 INSERT INTO ledger_raw (raw_partition, raw_offset, hour, received, replayed, accepted, duplicate, quarantined, readings)
@@ -25,8 +25,9 @@ FROM unnest(%s::int[], %s::bigint[], %s::int[], %s::int[], %s::int[], %s::int[],
     AS n(p, o, v, a, b, c, d, e, f, m)
 ON CONFLICT DO NOTHING RETURNING raw_partition, raw_offset, vitals_partition"""
 _ACCOUNTED = """
-SELECT raw_partition, raw_offset, vitals_partition, messages FROM ledger_stored
-JOIN unnest(%s::int[], %s::bigint[]) AS n(p, o) ON (raw_partition, raw_offset) = (n.p, n.o)"""
+SELECT raw_partition, raw_offset, vitals_partition,
+    CASE WHEN messages <> '' OR messages_stored + messages_duplicate + messages_quarantined = 0 THEN messages END
+FROM ledger_stored JOIN unnest(%s::int[], %s::bigint[]) AS n(p, o) ON (raw_partition, raw_offset) = (n.p, n.o)"""
 _EXTEND = """
 UPDATE ledger_stored s SET messages_stored = messages_stored + a, messages_duplicate = messages_duplicate + b,
     messages_quarantined = messages_quarantined + c, readings_stored = readings_stored + d,
@@ -124,7 +125,8 @@ async def accounted_for(connection: AsyncConnection, raw_records: Iterable[RawKe
     if found:
         rows = await connection.execute(_ACCOUNTED, [_numbers(column) for column in zip(*found, strict=True)])
         for raw_partition, raw_offset, partition, messages in await rows.fetchall():
-            found[raw_partition, raw_offset][partition] = int.from_bytes(messages, "little")
+            bits = UNSAID if messages is None else int.from_bytes(messages, "little")
+            found[raw_partition, raw_offset][partition] = bits
     return found
 
 

@@ -38,7 +38,9 @@ _ACCEPTED, _DUPLICATE, _QUARANTINED = 2, 3, 4
 _MOST_MESSAGES = 1 << 16
 """A frame of 512 KiB holds fewer; a greater number is of no record of ours."""
 Accounted = dict[RawKey, dict[int, int]]
-"""By raw record and vitals partition, which messages are accounted for there: bit n is message n."""
+"""By raw record and vitals partition, which messages are accounted for there: bit n is message n; or ``UNSAID``."""
+UNSAID = -1
+"""Of a row that accounts for messages and does not say which: it was set aside whole, or is older than what says so."""
 
 
 class Reclassified(NamedTuple):
@@ -106,7 +108,7 @@ def without_repeated(vitals: Iterable[VitalsRecord], accounted: Accounted) -> li
             here = record.source.vitals_partition
             elsewhere = 0
             for partition, bits in places.items():
-                if partition != here:
+                if partition != here and bits != UNSAID:
                     elsewhere |= bits
             places.setdefault(here, owned(record) & ~elsewhere)
             if elsewhere:
@@ -130,10 +132,13 @@ def not_accounted(record: VitalsRecord, accounted: Accounted) -> VitalsRecord | 
         The rest of it, or None. A row that does not say which messages it accounts for is left as it is.
     """
     places = accounted[record.source[:2]]
+    if places[record.source.vitals_partition] == UNSAID:
+        return None
     known = 0
     for bits in places.values():
-        known |= bits
-    if not places[record.source.vitals_partition] or not owned(record) & ~known:
+        if bits != UNSAID:
+            known |= bits
+    if not owned(record) & ~known:
         return None
     return record._replace(parts=[part for part in record.parts if part.owner and not known >> part.message & 1])
 

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from contracts import frames
-from contracts.frames import Coordinates
+from contracts.frames import Coordinates, Origin
+from contracts.observation import VitalsFrame, decode_vitals
 from contracts.outcomes import decode_outcome
 from contracts.topics import RAW
 from deploy.local.stack import Stack
@@ -103,6 +105,24 @@ async def test_a_message_that_only_the_second_pass_gave_to_a_partition_is_counte
         for batch in [[first, outcome, *again]] if together else [[first, outcome], again]:
             await writer.write(batch)
     assert clinic.counts() == {"received": 2, "accepted": 2, "readings": 2, "stored": 2, "readings_stored": 2}
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_message_given_to_a_partition_that_accounted_for_none_in_the_first_pass_is_counted(
+    stack: Stack, together: bool
+) -> None:
+    clinic, bench = new_clinic(stack, "a", "b"), Bench(stack)
+    now = clock.now()
+    vitals, outcome = bench.frame(clinic, one(70, now), one(71, now + 1, "b"))
+    # In the first pass this partition had but a later reading of the first message, for which another one's record accounts.
+    made = [replace_struct(found, owner=False) for found in decode_vitals(vitals.value or b"").observations[:1]]
+    headers = frames.vitals_headers([Origin(bench.raw, 0, 1, 0)])
+    first = replace(vitals, value=frames.encode(VitalsFrame(made)), headers=headers)
+    again = [replace(vitals, offset=vitals.offset + 1), *bench.place(outcome)]
+    async with bench.writer() as writer:
+        for batch in [[first, outcome, *again]] if together else [[first, outcome], again]:
+            await writer.write(batch)
+    assert balance(clinic) == 0
 
 
 def named_otherwise(bench: Bench, clinic: Clinic, *messages: Message) -> list[Record]:
