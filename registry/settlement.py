@@ -69,8 +69,16 @@ def widest_offset(connection: Database, key: int) -> int:
 
 
 def ever_lent(connection: Database, key: int) -> bool:
-    """Tell whether somebody ever had a device; if not, there is no reading of it to settle. Ask before a loan is written."""
-    row = connection.execute("SELECT EXISTS (SELECT FROM device_borrowers WHERE device_key = %s)", (key,)).fetchone()
+    """Tell whether somebody ever had a device; if not, there is no reading of it to settle. Ask before a loan is written.
+
+    Borrowers are remembered since a migration, which knew loans and readings as they stood then. Where both were gone, what was
+    set aside tells.
+    """
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM device_borrowers WHERE device_key = %(key)s)"
+        " OR EXISTS (SELECT FROM observations_set_aside WHERE device_key = %(key)s)",
+        {"key": key},
+    ).fetchone()
     assert row is not None
     return bool(row[0])
 
