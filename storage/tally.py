@@ -64,6 +64,10 @@ class Counts(NamedTuple):
     readings_duplicate: int
     readings_quarantined: int
 
+    def plus(self, others: Counts | None) -> Counts:
+        """Add others up with these."""
+        return self if others is None else Counts(*map(sum, zip(self, others, strict=True)))
+
 
 def message_outcome(outcomes: bytearray, part: Part) -> int:
     """Give a message's outcome: stored if any of its readings was, else quarantined if any was, else duplicate."""
@@ -83,14 +87,15 @@ def owned(record: VitalsRecord) -> int:
 def perhaps_repeated(vitals: Iterable[VitalsRecord], outcomes: bytearray | None) -> set[RawKey]:
     """Find the raw records of which an earlier pass may have accounted for a message under another subject.
 
-    Its readings are stored then, so here they are not.
+    The record that accounts for a message holds its first reading. That one is stored then, so here it is not; others may be,
+    whose record of the earlier pass never came.
     """
     if outcomes is None:
         return set()
     return {
         record.source[:2]
         for record in vitals
-        if any(part.owner and message_outcome(outcomes, part) != STORED for part in record.parts)
+        if any(part.owner and outcomes.count(STORED, part.first, part.end) < part.end - part.first for part in record.parts)
     }
 
 

@@ -176,17 +176,17 @@ class Writer:
         if not repeats:
             return []
         accounted = await ledger_rows.accounted_for(connection, {record.source[:2] for record in repeats})
-        more: dict[Source, VitalsRecord] = {}
-        messages: dict[Source, int] = {}
+        more: list[VitalsRecord] = []
+        counts: dict[Source, tally.Counts] = {}
         for record in repeats:
-            if record.source not in more and (rest := tally.not_accounted(record, accounted)) is not None:
-                more[record.source] = rest
-                messages[record.source] = accounted[record.source[:2]][record.source.vitals_partition] | tally.owned(rest)
+            if (rest := tally.not_accounted(record, accounted)) is not None:
+                accounted[record.source[:2]][record.source.vitals_partition] |= tally.owned(rest)  # the next may repeat it
+                counts[record.source] = tally.count(rest, outcomes).plus(counts.get(record.source))
+                more.append(rest)
         if more:
-            await ledger_rows.extend_stored(
-                connection, {source: tally.count(record, outcomes) for source, record in more.items()}, messages
-            )
-        return list(more.values())
+            messages = {source: accounted[source[:2]][source.vitals_partition] for source in counts}
+            await ledger_rows.extend_stored(connection, counts, messages)
+        return more
 
     async def _find_keys(self, connection: AsyncConnection, batch: Batch) -> None:
         """Fill the batch's rows; who is not in the registry yet is waited for a little."""
