@@ -40,16 +40,18 @@ class Gathered(NamedTuple):
 class Gathering:
     """Gathers for a moment, then writes, in the order in which things came."""
 
-    def __init__(self, outputs: Outputs, wait_seconds: float, fail: Callable[[BaseException], None]) -> None:
+    def __init__(self, outputs: Outputs, wait_seconds: float, most: int, fail: Callable[[BaseException], None]) -> None:
         """Prepare it.
 
         Args:
             outputs: where to write.
             wait_seconds: how long the first waits for others.
+            most: raw records that can be under way at once: so many wait for nobody, since none can come.
             fail: called when an output can never be written.
         """
         self._outputs = outputs
         self._wait_seconds = wait_seconds
+        self._most = most
         self._fail = fail
         self._waiting: list[Gathered] = []
         self._readings = 0
@@ -70,7 +72,9 @@ class Gathering:
             await self._write()
         self._waiting.append(gathered)
         self._readings += readings
-        if self._due is None or self._due.done():
+        if len(self._waiting) >= self._most:
+            await self._write()
+        elif self._due is None or self._due.done():
             self._due = asyncio.create_task(self._write_later())
 
     async def _write_later(self) -> None:

@@ -57,7 +57,8 @@ class NormaliseAgent:
             streams: what it shares with the others.
         """
         self.topic, self._acknowledger = streams.consume(RAW, self._forget)
-        self._gathering = Gathering(streams.outputs, streams.settings.gather_milliseconds / 1000, streams.fail)
+        settings = streams.settings
+        self._gathering = Gathering(streams.outputs, settings.gather_milliseconds / 1000, settings.in_flight_frames, streams.fail)
         self._limit = streams.settings.dedup_readings_per_device
         self._directory = Directory(streams.devices.records.get)
         streams.device_listeners.append(self._directory.forget)

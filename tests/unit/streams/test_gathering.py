@@ -44,11 +44,11 @@ def result(partition: int, offset: int, readings: int = 1, vitals_partition: int
 class Desk:
     """A gathering with its sink, and what was confirmed."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait_seconds: float = 0.001, most: int = 64) -> None:
         self.sink = Sink()
         self.failures: list[BaseException] = []
         self.confirmed: list[str] = []
-        self.gathering = Gathering(cast(Outputs, self.sink), 0.001, self.failures.append)
+        self.gathering = Gathering(cast(Outputs, self.sink), wait_seconds, most, self.failures.append)
 
     async def add(self, one: Result, row: Row | None = None) -> None:
         name = f"{one.outcome.partition}/{one.outcome.offset}"
@@ -81,6 +81,13 @@ async def test_no_more_readings_than_a_record_can_hold_are_written_together() ->
         await desk.add(result(0, offset, readings=MOST_READINGS // 2))
     await desk.until(lambda: len(desk.sink.written) == 2)
     assert [len(found) for found in desk.origins()] == [2, 1]
+
+
+async def test_as_many_as_can_be_under_way_at_once_wait_for_nobody() -> None:
+    desk = Desk(wait_seconds=3600, most=2)
+    for offset in range(4):
+        await desk.add(result(0, offset))
+    assert [[origin.offset for origin in found] for found in desk.origins()] == [[0, 1], [2, 3]]
 
 
 async def test_what_was_taken_away_meanwhile_is_not_written() -> None:
