@@ -44,6 +44,12 @@ class Result:
     down: list[DownRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
+    def warn_as(self, before: Result) -> None:
+        """Tell what another pass over the same record, which is not written, warned of: it counts as told, and was not."""
+        self.down += [told for told in before.down if told.payload.severity == WARNING]
+
+
+WARNING = "warning"
 
 # Places of the counts in a row of the ledger, in the order of ``DeviceOutcome``.
 RECEIVED, REPLAYED, ACCEPTED, DUPLICATE, QUARANTINED, READINGS = range(2, 8)
@@ -192,7 +198,7 @@ class _Pass:
     def _warn(self, message: RawMessage, route: Route, decoded: Decoded) -> None:
         for warned in decoded.warnings:
             if self._warnings.due(route.org, route.device, warned.code, warned.field, self._now):
-                self._tell(message, route, DeviceError(warned.code, warned.words, "warning", warned.field))
+                self._tell(message, route, DeviceError(warned.code, warned.words, WARNING, warned.field))
 
     def _tell(self, message: RawMessage, route: Route, error: DeviceError) -> None:
         if not route.device:

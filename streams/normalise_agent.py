@@ -84,7 +84,9 @@ class NormaliseAgent:
         await self._knowledge.current()
         result, newest = self.work(event.message)
         if _strangers(result) and await self._knowledge.renew():
+            before = result
             result, newest = self.work(event.message)  # as after a crash: a record is no duplicate of itself
+            result.warn_as(before)
         count(result)
         await self._gathering.add(Gathered(result, entry.row, partial(_confirmed, self._acknowledger, entry, newest)))
 

@@ -223,6 +223,14 @@ def test_a_field_left_aside_is_warned_about_once() -> None:
     assert len(observed(first)) == 1
 
 
+def test_a_warning_of_a_pass_that_is_gone_over_again_at_once_is_told_with_the_second() -> None:
+    warnings = Warnings()
+    messages = raw(heart() | {"battery": 80}), raw(heart(), device="nobody")
+    first, second = run(*messages, warnings=warnings), run(*messages, warnings=warnings)
+    second.warn_as(first)
+    assert sorted(one.payload.code for one in second.down) == sorted([Code.FIELD_UNKNOWN, Code.DEVICE_UNKNOWN])
+
+
 def test_a_fault_of_our_own_keeps_one_message_aside_and_its_neighbours_go_on() -> None:
     class Broken(Recent):
         def known(self, device: str, observations: Sequence[Observation], place: tuple[int, int]) -> bool:
