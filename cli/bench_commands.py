@@ -41,7 +41,7 @@ def bench(
     sharing: Annotated[bool, typer.Option("--sharing/--no-sharing", help="An app reads a third of all readings.")] = False,
     searches: Annotated[
         float | None,
-        typer.Option(min=0.0, max=500.0, help="FHIR searches a second of that app, in a second run of each. [default: 5]"),
+        typer.Option(min=0.0, max=500.0, help="FHIR searches a second of that app, in a second run of each; 5 unless told."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=2, help="Workers of streams and of store, each.")] = 1,
     rows: Annotated[int, typer.Option(min=0, help="Rows of earlier days that are stored before.")] = 0,

@@ -101,3 +101,8 @@ def test_every_command_says_what_it_does_and_every_option_what_it_means() -> Non
         assert command.help, " ".join(words)
         nameless = [one.name for one in command.params if not getattr(one, "help", None)]
         assert nameless == [], " ".join(words)
+
+
+def test_no_option_has_words_in_brackets_which_the_terminal_takes_for_colours_and_leaves_out() -> None:
+    for words, command in all_commands().items():
+        assert [one.name for one in command.params if "[" in (one.help or "")] == [], " ".join(words)
