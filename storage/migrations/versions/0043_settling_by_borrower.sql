@@ -7,7 +7,6 @@ CREATE TABLE device_borrowers (
 );
 COMMENT ON TABLE device_borrowers IS
     'every subject that a device was ever lent to, loans that were corrected or taken back included; readings named by them may still come';
-INSERT INTO device_borrowers SELECT device_key, subject_key FROM loans UNION SELECT device_key, subject_key FROM observations;
 GRANT SELECT ON device_borrowers TO agora_operator, agora_keeper, agora_store;
 
 CREATE FUNCTION remember_borrower() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -17,6 +16,8 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION remember_borrower FROM PUBLIC;
 CREATE TRIGGER loans_borrowers AFTER INSERT OR UPDATE OF subject_key ON loans FOR EACH ROW EXECUTE FUNCTION remember_borrower();
+-- Behind the trigger, which lets no loan be written meanwhile.
+INSERT INTO device_borrowers SELECT device_key, subject_key FROM loans UNION SELECT device_key, subject_key FROM observations;
 
 -- The readings of a device that do not stand as loans and corrections now say, and how they should; subject_key is null for nobody's.
 -- In plain SQL, so that it becomes part of the statement that asks. Loans and corrections of a device never overlap.
