@@ -14,6 +14,7 @@ from bench.chain.enrolment import Accounts
 from bench.chain.runs import Lost, Tell
 from cli import operator
 from contracts.topics import REGISTRY_APPS, REGISTRY_CONSENTS, REGISTRY_DEVICES, Topic
+from deploy.local import postgres
 from deploy.local.environment import OWNER
 from deploy.local.instance import Instance
 from deploy.local.stack import Stack
@@ -161,15 +162,7 @@ class Platform:
 
     def checkpoint(self) -> None:
         """Let the database put its write-ahead log behind it: what follows goes into files that exist, as in an old database."""
-        owner = self.stack.settings(OWNER)
-        with psycopg.connect(
-            host=owner["AGORA_DATABASE_HOST"],
-            port=owner["AGORA_DATABASE_PORT"],
-            user=owner["AGORA_DATABASE_USER"],
-            password=owner["AGORA_DATABASE_PASSWORD"],
-            dbname=owner["AGORA_DATABASE_NAME"],
-            autocommit=True,
-        ) as connection:
+        with postgres.connect(self.stack.settings(OWNER)) as connection:
             connection.execute("CHECKPOINT")
 
     def pids(self) -> dict[str, int]:
