@@ -5,6 +5,9 @@ the load. The first message after a pause leaves at once.
 
 Under load the frames of all partitions leave at one beat, not each when its own time has come: they then travel to Kafka in one
 request, are fetched together, and what is made of them is written together. Requests, not bytes, are what a small frame costs.
+
+The more comes, the longer a beat: what a record costs is then shared by more messages, when that is needed most. A few dozen
+milliseconds are little beside what a platform that cannot follow would make them wait.
 """
 
 from __future__ import annotations
@@ -20,6 +23,10 @@ from ingest.replies import Replies
 MESSAGE_OVERHEAD_BYTES = 32
 """More than msgpack puts around the fields of a message: 1 for the array, at most 5 each for topic, payload, correlation and id,
 9 for the instant, 1 for ``replay_of``."""
+BEAT_MESSAGES = 160
+"""Of all partitions; while a beat brings no more, it lasts as long as was asked for."""
+LONGEST_BEAT = 4
+"""Times as long as was asked for, whatever comes."""
 MAX_MESSAGE_BYTES = frames.MAX_FRAME_BYTES - 16
 """What the messages of a frame may sum up to, with their overhead; the rest is for the frame's own two arrays."""
 
@@ -165,6 +172,19 @@ class Limits:
     interval: float
     bytes: int = MAX_MESSAGE_BYTES
 
+    def beat(self, messages: int, seconds: float) -> float:
+        """Tell how long the next beat lasts.
+
+        Args:
+            messages: that came since the last beat began.
+            seconds: how long ago that was.
+
+        Returns:
+            ``interval`` seconds, longer in the measure in which messages come faster than ``BEAT_MESSAGES`` an interval.
+        """
+        usual = messages * self.interval / max(seconds, self.interval) / BEAT_MESSAGES
+        return self.interval * min(max(usual, 1.0), LONGEST_BEAT)
+
 
 class Framer:
     """Builds the frames of all partitions and says when each may leave."""
@@ -175,7 +195,8 @@ class Framer:
         self._sealed: list[deque[Frame]] = [deque() for _ in range(partitions)]
         self._under_way = [False] * partitions
         self._due = [0.0] * partitions
-        self._beat = 0.0
+        self._begun = self._beat = 0.0
+        self._came = 0
 
     def add(self, partition: int, message: RawMessage, size: int, arrival: Arrival) -> Frame:
         """Put a message into the frame its partition is building.
@@ -194,6 +215,7 @@ class Framer:
             self._sealed[partition].append(frame)
             frame = self._building[partition] = Frame(partition)
         frame.add(message, size, arrival)
+        self._came += 1
         return frame
 
     def take(self, now: float, everything: bool = False) -> list[Frame]:
@@ -220,7 +242,8 @@ class Framer:
                 continue
             self._under_way[partition] = True
             if now >= self._beat:
-                self._beat = now + self._limits.interval
+                self._beat = now + self._limits.beat(self._came, now - self._begun)
+                self._begun, self._came = now, 0
             self._due[partition] = self._beat
         return taken
 

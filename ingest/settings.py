@@ -33,7 +33,10 @@ class IngestSettings(BaseSettings):
     )
     frame_messages: int = Field(500, ge=1, le=10_000, description="most messages of a frame")
     frame_interval_ms: int = Field(
-        25, ge=0, le=1000, description="time between two beats at which frames leave; the first after a pause leaves at once"
+        25,
+        ge=0,
+        le=1000,
+        description="time between two beats at which frames leave, up to four times as long when much comes; after a pause none",
     )
     quota_messages_per_second: float = Field(
         100.0, gt=0, le=1e9, description="messages a second that are taken from one device over time; what is beyond is refused"

@@ -6,26 +6,27 @@ The store's unique index has the last word on duplicates (design section 5, 7); 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from struct import pack
 
 from contracts.errors import Code
 from contracts.instants import HOUR
 from contracts.observation import Observation
 
-Place = tuple[int, int]
-"""Offset of a raw record, and index of a message in it."""
-
-
-Memory = dict[bytes, tuple[float, Place]]
-"""By id of a reading: its value, and where it came first."""
+Memory = dict[bytes, int]
+"""By the readings of a message, ids and values written one behind the other: where the message came first."""
 
 
 class Recent:
-    """Recent readings of the devices of one raw partition, and the place that first brought each.
+    """Recent messages of the devices of one raw partition, and the place that first brought each.
 
     A place that comes again is no duplicate of itself: the outputs of its first pass may never have been confirmed.
 
+    A message is known by its readings together, since a device that lacks a receipt sends the same message again; one that sends
+    them in other company is left to the store. Two plain objects a message are kept: what is kept among what comes and goes costs
+    whoever works there, and to keep each reading, with a value and a place, had cost as much as hashing the ids.
+
     Of each device there are two memories, the newer and the one before. When the newer has as many readings as asked for, the
-    older is dropped whole: to drop readings one by one costs more than all the rest here. A message of more readings than that
+    older is dropped whole: to drop messages one by one costs more than all the rest here. A message of more readings than that
     is not remembered: thousands of devices that each upload thousands of readings at once would fill the process's memory.
     """
 
@@ -38,43 +39,47 @@ class Recent:
             least: readings remembered per device at least, and less than three times as many; 0 for no memory.
         """
         self._least = least
-        self._devices: dict[str, tuple[Memory, Memory]] = {}
+        self._devices: dict[str, _Device] = {}
 
-    def known(self, device: str, observations: Sequence[Observation], place: Place) -> bool:
-        """Tell whether another message brought all of these already, with the same values; remember them if not.
+    def known(self, device: str, observations: Sequence[Observation], place: int) -> bool:
+        """Tell whether another message brought just these already, with the same values; remember them if not.
 
         Args:
             device: ``<org>/<device>``.
             observations: of one message.
-            place: where the message stands.
+            place: where the message stands, a number that no other message of the partition has.
 
         Returns:
             True for a duplicate.
         """
-        if len(observations) > self._least:
+        count = len(observations)
+        if count > self._least:
             return False
-        memories = self._devices.get(device)
-        if memories is None:
-            memories = self._devices[device] = ({}, {})
-        newer, older = memories
-        first = observations[0].id
-        if (first in newer or first in older) and _all_known(newer, older, observations, place):
-            return True
-        for observation in observations:
-            identifier = observation.id
-            if identifier not in newer and identifier not in older:
-                newer[identifier] = (observation.value, place)
-        if len(newer) >= self._least:
-            self._devices[device] = ({}, newer)
+        memory = self._devices.get(device)
+        if memory is None:
+            memory = self._devices[device] = _Device()
+        key = b"".join([one.id for one in observations]) + pack(f"{count}d", *[one.value for one in observations])
+        first = memory.newer.get(key)
+        if first is None:
+            first = memory.older.get(key)
+        if first is not None:
+            return first != place
+        memory.newer[key] = place
+        memory.readings += count
+        if memory.readings >= self._least:
+            memory.older, memory.newer, memory.readings = memory.newer, {}, 0
         return False
 
 
-def _all_known(newer: Memory, older: Memory, observations: Sequence[Observation], place: Place) -> bool:
-    for observation in observations:
-        known = newer.get(observation.id) or older.get(observation.id)
-        if known is None or known[0] != observation.value or known[1] == place:
-            return False
-    return True
+class _Device:
+    """What is remembered of a device; ``readings`` are those of the newer memory."""
+
+    __slots__ = ("newer", "older", "readings")
+
+    def __init__(self) -> None:
+        self.newer: Memory = {}
+        self.older: Memory = {}
+        self.readings = 0
 
 
 class Warnings:

@@ -50,6 +50,8 @@ class Result:
 
 
 WARNING = "warning"
+INDEX_BITS = 32
+"""Of a message's place in its partition: its index in the frame, below the frame's offset."""
 
 # Places of the counts in a row of the ledger, in the order of ``DeviceOutcome``.
 RECEIVED, REPLAYED, ACCEPTED, DUPLICATE, QUARANTINED, READINGS = range(2, 8)
@@ -141,7 +143,9 @@ class _Pass:
         try:
             decoded = route.decode(message.payload)
             taken = observe(route, message, decoded, index)
-            duplicate = self._recent.known(route.key, taken.observations, (self._source.offset, index))
+            place = self._source.offset << INDEX_BITS | index
+            # The store may have refused what was seen, and is asked again: it has the last word.
+            duplicate = message.replay_of is None and self._recent.known(route.key, taken.observations, place)
         except Rejected as refusal:
             row[QUARANTINED] += 1
             self._refuse(index, message, route, refusal.code, refusal.words, refusal.field)

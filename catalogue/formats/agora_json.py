@@ -1,7 +1,8 @@
 """Agora's own JSON device format: one UTF-8 JSON object a message (docs/reference/schemas).
 
-The hot path decodes strictly into slotted structs. Whatever it refuses, and whatever might hide a repeated key, goes through
-``agora_json_careful``, which says where the fault is and in which words.
+The hot path decodes strictly into slotted structs, those of plain readings first, of which most messages are made. Whatever it
+refuses, and whatever might hide a repeated key, goes through ``agora_json_careful``, which says where the fault is and in which
+words.
 """
 
 from __future__ import annotations
@@ -62,6 +63,26 @@ class Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc
     estimated: bool | UnsetType = UNSET
 
 
+class PlainReading(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A reading that says nothing of its own but what was measured."""
+
+    code: LoincCode
+    value: float
+    unit: Unit
+
+
+class PlainMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """What most messages are: plain readings, which have everything else in common."""
+
+    readings: list[PlainReading]
+    time: Time
+    sequence: Sequence | UnsetType = UNSET
+    message_id: MessageId | UnsetType = UNSET
+    test: bool | UnsetType = UNSET
+
+
+_READINGS = b'"readings"'
+_plain_decoder = msgspec.json.Decoder(PlainMessage)
 _decoder = msgspec.json.Decoder(Message)
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -86,6 +107,36 @@ def decode(payload: bytes) -> Decoded:
     Raises:
         Rejected: for everything that is not a message of this format, with the path of the fault.
     """
+    plain = _decode_plain(payload) if _READINGS in payload else None
+    return _decode_any(payload) if plain is None else plain
+
+
+def _decode_plain(payload: bytes) -> Decoded | None:
+    """Read a message of plain readings, which takes two thirds of the time; None for any other."""
+    try:
+        message = _plain_decoder.decode(payload)
+    except _REFUSED:
+        return None
+    quotes, sequence, message_id = 6 + 10 * len(message.readings), None, None
+    if message.sequence is not UNSET:
+        sequence = message.sequence
+        quotes += 2
+    if message.message_id is not UNSET:
+        message_id = message.message_id
+        quotes += 4
+    if message.test is not UNSET:
+        quotes += 2
+    if payload.count(b'"') != quotes or not 0 < len(message.readings) <= PATHS:  # see ``_decode_any``
+        return None
+    time = (message.time - EPOCH) // MICROSECOND
+    readings = [
+        Reading(one.code, one.value, one.unit, time, sequence, "", False, "", position, _PATHS[position])
+        for position, one in enumerate(message.readings)
+    ]
+    return Decoded(message_id, message.test is True, readings)
+
+
+def _decode_any(payload: bytes) -> Decoded:
     try:
         message = _decoder.decode(payload)
     except _REFUSED:

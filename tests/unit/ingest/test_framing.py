@@ -1,5 +1,7 @@
+import pytest
+
 from contracts.frames import RawMessage, decode_raw
-from ingest.framing import Acknowledger, Arrival, Framer, Limits
+from ingest.framing import BEAT_MESSAGES, LONGEST_BEAT, Acknowledger, Arrival, Framer, Limits
 
 INTERVAL = 0.02
 
@@ -78,6 +80,38 @@ def test_under_load_the_frames_of_all_partitions_leave_at_one_beat() -> None:
     add(framing, 4, partition=1)
     assert framing.next_due() == 5.0 + INTERVAL
     assert [frame.partition for frame in framing.take(now=5.0 + INTERVAL)] == [0, 1]
+
+
+def test_the_more_comes_the_longer_the_next_beat() -> None:
+    framing = framer(messages=100_000, size=10_000_000)
+    beats, now = [], 5.0
+    for messages in (0, 3 * BEAT_MESSAGES, 100 * BEAT_MESSAGES, 0):
+        add(framing, 0)
+        framing.settle(framing.take(now)[0])
+        for number in range(messages + 1):
+            add(framing, number)
+        due = framing.next_due()
+        assert due is not None
+        beats.append((due - now) / INTERVAL)
+        now = due
+    assert beats == pytest.approx([1.0, 1.0, 3.0, LONGEST_BEAT], rel=0.05)
+
+
+def test_after_a_pause_no_message_waits_however_much_came_before_it() -> None:
+    framing = framer(messages=100_000, size=10_000_000)
+    for number in range(100 * BEAT_MESSAGES):
+        add(framing, number)
+    framing.settle(framing.take(5.0)[0])
+    add(framing, 1)
+    assert framing.take(5.0 + LONGEST_BEAT * INTERVAL)
+
+
+def test_a_beat_lasts_as_asked_for_until_much_comes() -> None:
+    limits = Limits(500, INTERVAL)
+    assert limits.beat(0, 0.0) == limits.beat(BEAT_MESSAGES, INTERVAL) == INTERVAL
+    assert limits.beat(10 * BEAT_MESSAGES, 10 * INTERVAL) == INTERVAL
+    assert limits.beat(3 * BEAT_MESSAGES, INTERVAL) == pytest.approx(3 * INTERVAL)
+    assert limits.beat(30 * BEAT_MESSAGES, INTERVAL) == limits.beat(10**9, 0.0) == LONGEST_BEAT * INTERVAL
 
 
 def test_bytes_close_a_frame_too() -> None:

@@ -13,7 +13,7 @@ from contracts.observation import Observation, Quality
 from contracts.registry import ClockCorrection, DeviceRecord, Loan
 from streams.directory import Directory
 from streams.memory import Recent, Warnings
-from streams.normalise import Result, normalise, refuse_record
+from streams.normalise import INDEX_BITS, Result, normalise, refuse_record
 
 NOW = 1_795_341_600_000_000
 SOURCE = Coordinates("agora.raw.v1", 3, 41)
@@ -196,6 +196,14 @@ def test_a_resend_is_a_duplicate_and_the_same_record_again_is_not() -> None:
     assert second_pass.outcome.devices[0].accepted == 1
 
 
+def test_a_replay_is_asked_of_the_store_again_whatever_was_seen_a_moment_ago() -> None:
+    recent = Recent(32)
+    assert run(raw(heart(sequence=1)), recent=recent).outcome.devices[0].accepted == 1
+    again = raw(heart(sequence=1), replay_of="agora.raw.v1/3/41/0")
+    [row] = run(again, recent=recent, source=SOURCE._replace(offset=42)).outcome.devices
+    assert (row.replayed, row.accepted, row.duplicate) == (1, 1, 0)
+
+
 def test_a_replay_is_counted_apart_and_the_device_is_not_told_again() -> None:
     result = run(raw(heart() | {"unit": "bpm"}, replay_of="agora.raw.v1/3/1/0"))
     [row] = result.outcome.devices
@@ -233,8 +241,8 @@ def test_a_warning_of_a_pass_that_is_gone_over_again_at_once_is_told_with_the_se
 
 def test_a_fault_of_our_own_keeps_one_message_aside_and_its_neighbours_go_on() -> None:
     class Broken(Recent):
-        def known(self, device: str, observations: Sequence[Observation], place: tuple[int, int]) -> bool:
-            if place[1] == 1:
+        def known(self, device: str, observations: Sequence[Observation], place: int) -> bool:
+            if place % 2**INDEX_BITS == 1:
                 raise ZeroDivisionError
             return super().known(device, observations, place)
 
