@@ -116,22 +116,25 @@ class Session:
             return lost and await self._standby.is_needed()
         return self._said == TAKEN_OVER
 
+    async def _connect(self) -> Link:
+        loop, socket = asyncio.get_running_loop(), self._settings.broker_socket
+        if socket is not None:
+            return (await loop.create_unix_connection(lambda: Link(self), str(socket)))[1]
+        host = self._mqtt.host
+        connecting = loop.create_connection(lambda: Link(self), host, self._mqtt.port, ssl=self._tls, server_hostname=host)
+        return (await connecting)[1]
+
     async def _once(self) -> str | None:
         """Live through one connection.
 
         Returns:
             Why it never came to be, or None for one that was up.
         """
-        loop = asyncio.get_running_loop()
         self._said = ""
         self.number += 1  # before the first packet: on a session that goes on, messages follow CONNACK at once
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                connecting = loop.create_connection(
-                    lambda: Link(self), self._mqtt.host, self._mqtt.port, ssl=self._tls, server_hostname=self._mqtt.host
-                )
-                _, link = await connecting
-                self._link = link
+                self._link = link = await self._connect()
                 refused = await self._log_in(link)
         except (OSError, TimeoutError) as error:
             if self._link is not None:

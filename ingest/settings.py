@@ -14,9 +14,12 @@ from ingest.framing import MAX_MESSAGE_BYTES
 class IngestSettings(BaseSettings):
     """How much the bridge takes on, and how it gathers it."""
 
-    model_config = SettingsConfigDict(env_prefix="AGORA_INGEST_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="AGORA_INGEST_", env_ignore_empty=True, frozen=True)
     client_id: str = Field(
         "agora-bridge", min_length=1, description="MQTT client id, under which the broker keeps what is unacknowledged"
+    )
+    broker_socket: Path | None = Field(
+        None, description="Unix socket of a broker on this machine, instead of TLS to AGORA_MQTT_HOST: it costs less a message"
     )
     session_expiry_seconds: int = Field(
         7 * 24 * 3600, ge=60, le=0xFFFFFFFE, description="how long the broker keeps the session while no bridge is connected"

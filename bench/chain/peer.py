@@ -26,6 +26,7 @@ from deploy.local import kafka, kafka_access, postgres
 from deploy.local.child import last_lines
 from deploy.local.environment import OWNER
 from deploy.local.instance import CHECKOUT, Instance
+from deploy.local.mosquitto import unix_socket
 from deploy.local.problems import Problem
 
 VERSION = "v1.37.2"
@@ -109,8 +110,7 @@ def _variables(platform: Platform) -> dict[str, str]:
     assert name == PEER, "the last account is the peer's"
     return {
         "PATH": "/usr/bin:/bin",
-        "BENCH_MQTT_PORT": str(platform.instance.ports.mqtt),
-        "BENCH_CA_FILE": str(platform.instance.certificates / "ca.pem"),
+        "BENCH_MQTT_SOCKET": str(unix_socket(platform.instance)),
         "BENCH_MQTT_USERNAME": name,
         "BENCH_MQTT_PASSWORD": password,
         "BENCH_KAFKA": platform.kafka.bootstrap,

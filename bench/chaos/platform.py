@@ -114,7 +114,7 @@ class Platform:
         if kind in DATABASE_PROXIES:
             settings["AGORA_DATABASE_PORT"] = str(base + DATABASE_PROXIES[kind])
         if kind == "bridge":
-            settings["AGORA_MQTT_PORT"] = str(base + BRIDGE_PROXY)
+            settings |= {"AGORA_MQTT_PORT": str(base + BRIDGE_PROXY), "AGORA_INGEST_BROKER_SOCKET": ""}
         if name in SECOND_METRICS:
             settings["AGORA_METRICS_PORT"] = str(base + SECOND_METRICS[name])
         if name == "streams-2":

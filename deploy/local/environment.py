@@ -71,7 +71,7 @@ def _own_settings(
     match name:
         case "bridge":
             disk = {"AGORA_INGEST_DISK_FOLDER": str(instance.data)}
-            return addresses.mqtt(MQTT_BRIDGE, credentials) | addresses.standby(credentials) | disk
+            return addresses.mqtt(MQTT_BRIDGE, credentials) | addresses.bridge(credentials) | disk
         case "probe":
             return addresses.mqtt(MQTT_PROBE, credentials)
         case "streams":

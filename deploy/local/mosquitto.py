@@ -1,4 +1,6 @@
-"""mosquitto, the MQTT broker: TLS only, a name and password for everybody, and each device pinned to its own branch of topics.
+"""mosquitto, the MQTT broker: a name and password for everybody, and each device pinned to its own branch of topics.
+
+Its port speaks TLS only. The bridge on the same machine comes by a Unix socket, whose folder nobody else may enter.
 
 A client's id is its user name, whatever it asks for: otherwise a device could take over the session of another, or of the
 bridge, just by naming itself alike, and receive or discard what was queued there. So one account has one connection at a time:
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import secrets
 import socket
@@ -41,6 +44,10 @@ WITHOUT_PACKETS = 'exec "$@" > >(exec grep --line-buffered -vE "$0") 2>&1'
 """The shell becomes the broker, so that the process id is the broker's; what it writes goes by way of a filter."""
 HASH_ROUNDS = 101
 """mosquitto's own figure. The passwords are long random strings, which no number of guesses finds."""
+SOCKET = "socket"
+"""The broker is told its name only, and works in its folder: a path with a blank would end at the blank."""
+SOCKET_PATH_BYTES = 107
+"""The most that Linux takes (unix(7)); one less than its field, for the zero behind."""
 FILE_MODE = 0o640
 """Of the password file and the access list: the caller writes, the broker's group reads."""
 
@@ -104,9 +111,9 @@ class Mosquitto:
             f"max_queued_messages {queue_bytes // QUEUED_BYTES_EACH}",
             f"max_queued_bytes {queue_bytes}",
             "max_inflight_messages 65535",
+            "set_tcp_nodelay true",
             # A retained message stays in memory for ever, one for each topic, and a device may choose its topics below its name.
             "retain_available false",
-            "set_tcp_nodelay true",
             "persistence true",
             f"persistence_location {self._data}/",
             "autosave_interval 60",
@@ -119,6 +126,8 @@ class Mosquitto:
             *(["log_type debug"] if profile.broker_denials_logged else []),
             "log_timestamp_format %Y-%m-%dT%H:%M:%S%z",
         ]
+        if unix_socket(self._instance):
+            values += [f"listener 0 {SOCKET}", "use_username_as_clientid true"]
         return "\n".join(values) + "\n"
 
 
@@ -135,6 +144,16 @@ def service_accounts(instance: Instance) -> Path:
 def pid_file(instance: Instance) -> Path:
     """Give the file with the broker's process id, for the signal to read its passwords again."""
     return instance.run / "mosquitto.pid"
+
+
+def unix_socket(instance: Instance) -> Path | None:
+    """Give the broker's Unix socket, for the bridge on the same machine; its folder is closed to all but the broker's account.
+
+    Returns:
+        None where the path is longer than a socket's may be.
+    """
+    path = instance.data / "mosquitto" / SOCKET
+    return path if len(os.fsencode(path)) <= SOCKET_PATH_BYTES else None
 
 
 def access_list() -> str:

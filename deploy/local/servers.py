@@ -10,6 +10,7 @@ from pathlib import Path
 from contracts.topics import Principal
 from deploy.local.credentials import DATABASE_OWNER, MQTT_STANDBY, MQTT_WATCH, Credentials
 from deploy.local.instance import Instance
+from deploy.local.mosquitto import unix_socket
 from deploy.local.postgres import DATABASE
 from deploy.local.problems import Problem
 
@@ -89,11 +90,13 @@ class Addresses:
         login = {"AGORA_MQTT_USERNAME": account, "AGORA_MQTT_PASSWORD": credentials.mqtt[account]}
         return self._mqtt_address() | login | self.given.get("mosquitto", {})
 
-    def standby(self, credentials: Credentials) -> dict[str, str]:
-        """Give the account with which a bridge may stand by; a broker that exists already has one only if it is given."""
+    def bridge(self, credentials: Credentials) -> dict[str, str]:
+        """Give a bridge the short way to our own broker, and the account for standing by; there is neither at another one."""
         if "mosquitto" in self.given:
             return {}
-        return {
+        socket = unix_socket(self.instance)
+        short = {"AGORA_INGEST_BROKER_SOCKET": str(socket)} if socket else {}
+        return short | {
             "AGORA_INGEST_STANDBY_USERNAME": MQTT_STANDBY,
             "AGORA_INGEST_STANDBY_PASSWORD": credentials.mqtt[MQTT_STANDBY],
         }

@@ -100,6 +100,21 @@ def test_a_device_cannot_fill_the_brokers_memory_with_retained_messages(stack: S
         assert client.publish(up_topic("acme", "scale-1"), retain=True) == "Retain not supported"
 
 
+def test_the_bridges_way_by_a_socket_is_closed_to_other_accounts_and_asks_for_name_and_password(stack: Stack) -> None:
+    path = stack.instance.data / "mosquitto" / "socket"
+    assert str(path) == stack.settings("bridge")["AGORA_INGEST_BROKER_SOCKET"]
+    assert path.is_socket()
+    assert path.parent.stat().st_mode & 0o077 == 0
+    told = b"\x00\x0cagora-bridge\x00\x05guess"
+    for flags, login in ((b"\x02", b""), (b"\xc2", told)):
+        rest = b"\x00\x04MQTT\x04" + flags + b"\x00\x3c\x00\x05thief" + login
+        with socket.socket(socket.AF_UNIX) as near:
+            near.settimeout(SECONDS)
+            near.connect(str(path))
+            near.sendall(bytes((0x10, len(rest))) + rest)
+            assert near.recv(4) in (b"\x20\x02\x00\x04", b"\x20\x02\x00\x05", b"")
+
+
 def test_mqtt_without_tls_gets_no_answer(stack: Stack) -> None:
     with socket.create_connection(("127.0.0.1", stack.instance.ports.mqtt), timeout=SECONDS) as plain:
         plain.sendall(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00")

@@ -38,6 +38,15 @@ async def test_a_message_ends_in_the_log_as_it_was_sent_and_gets_its_receipt(sta
     assert device.errors == []
 
 
+async def test_a_broker_on_another_machine_is_reached_over_tls(stack: Stack) -> None:
+    enrol(stack, [f"{ORG}/cuff-1"])
+    async with BridgeProcess(stack, broker_socket="") as process, Device(stack, f"{ORG}/cuff-1") as device:
+        device.send(b"from afar", correlation=b"from-afar")
+        await until(lambda: correlation_text(b"from-afar") in device.receipted())
+        assert process.metric("sessions_connected_total") == 1
+    assert b"from afar" in {message.payload for message in await raw(stack, ORG)}
+
+
 async def test_a_record_stands_in_its_devices_partition_with_its_count(stack: Stack, bridge: BridgeProcess) -> None:
     async with Device(stack, f"{ORG}/cuff-1") as device:
         device.send(b"{}", correlation=b"partition")

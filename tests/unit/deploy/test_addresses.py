@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from deploy.local import credentials
@@ -42,6 +44,15 @@ def test_the_bridge_uses_the_account_that_was_given_with_the_broker(instance: In
     assert (told["AGORA_MQTT_HOST"], told["AGORA_MQTT_USERNAME"]) == ("mqtt.example", "bridge")
     assert addresses.public()["AGORA_MQTT_HOST"] == "mqtt.example"
     assert "AGORA_MQTT_PASSWORD" not in addresses.public()
+
+
+def test_the_bridge_has_a_short_way_to_our_own_broker_only_and_only_where_a_socket_can_have_that_path(instance: Instance) -> None:
+    secrets = credentials.load_or_make(instance)
+    near = Instance(instance.name, instance.ports, Path("/tmp"))
+    far = Instance(instance.name, instance.ports, Path("/tmp") / ("x" * 100))
+    assert find(near, {}).bridge(secrets)["AGORA_INGEST_BROKER_SOCKET"] == str(near.data / "mosquitto" / "socket")
+    assert "AGORA_INGEST_BROKER_SOCKET" not in find(far, {}).bridge(secrets)
+    assert find(near, BROKER).bridge(secrets) == {}
 
 
 def test_an_address_without_an_account_says_what_is_missing(instance: Instance) -> None:
