@@ -10,12 +10,13 @@ from collections.abc import Iterable
 
 from contracts.alerts import AlertCommand, AlertTransition, encode
 from contracts.observation import Observation
-from contracts.topics import ALERT_COMMANDS, ALERTS, FLAG_STATE, VITALS
+from contracts.topics import ALERTS, FLAG_STATE
 from streams import flag_events as events
 from streams.outputs import Output
 from streams.rules.limits import RuleBook
 from streams.rules.state import FlagState, encode_state
-from streams.rules.thresholds import Judged, judge, obey
+from streams.rules.subject import Subject
+from streams.rules.thresholds import Judged
 
 MAX_STATE_BYTES = 512 * 1024
 """Half of what Kafka takes. Series and alerts are bounded to less, so only the transitions kept for a repeat can fill it, when a
@@ -41,7 +42,7 @@ class FlagDesk:
         """
         self.book = RuleBook()
         self._in_flight = in_flight
-        self._states: dict[int, dict[str, FlagState]] = {}
+        self._subjects: dict[int, dict[str, Subject]] = {}
         self._generations: dict[int, int] = {}
 
     def holds(self, partition: int, generation: int) -> bool:
@@ -56,12 +57,12 @@ class FlagDesk:
             generation: of the consumer group; another worker may have had the partition since an earlier one.
             states: by subject, as they stand in their topic.
         """
-        self._states[partition] = states
+        self._subjects[partition] = {subject: Subject(state) for subject, state in states.items()}
         self._generations[partition] = generation
 
     def forget(self, partition: int) -> None:
         """Drop the states of a partition that was taken away; they are read again when it comes back."""
-        self._states.pop(partition, None)
+        self._subjects.pop(partition, None)
         self._generations.pop(partition, None)
 
     def vitals(self, observations: Iterable[Observation], partition: int, offset: int) -> Stages:
@@ -87,11 +88,12 @@ class FlagDesk:
             own.append(observation)
         first: list[Output] = []
         outputs: list[Output] = []
+        subjects, book, floor = self._subjects[partition], self.book, offset - self._in_flight
         for subject, own in by_subject.items():
-            state = self._state(partition, subject)
-            judged = judge(state, self.book, own, VITALS.name, offset, offset - self._in_flight)
+            known = subjects.get(subject) or _begun(subjects, subject)
+            judged = known.judge(book, own, offset, floor)
             if judged.keep:
-                *before, last = _written(partition, subject, state, judged)
+                *before, last = _written(partition, subject, known.settled(), judged)
                 first += (output for stage in before for output in stage)
                 outputs += last
         return [first, outputs] if first else [outputs]
@@ -107,18 +109,17 @@ class FlagDesk:
         Returns:
             Transitions and states to write.
         """
-        state = self._state(partition, command.subject)
-        judged = obey(state, command, ALERT_COMMANDS.name, offset, offset - self._in_flight)
+        subjects = self._subjects[partition]
+        known = subjects.get(command.subject) or _begun(subjects, command.subject)
+        judged = known.obey(command, offset, offset - self._in_flight)
         if not judged.transitions:
             events.COMMAND_WITHOUT_ALERT.emit()
-        return _written(partition, command.subject, state, judged)  # a word is kept, also one without effect
+        return _written(partition, command.subject, known.settled(), judged)  # a word is kept, also one without effect
 
-    def _state(self, partition: int, subject: str) -> FlagState:
-        states = self._states[partition]
-        state = states.get(subject)
-        if state is None:
-            state = states[subject] = FlagState()
-        return state
+
+def _begun(subjects: dict[str, Subject], name: str) -> Subject:
+    subject = subjects[name] = Subject(FlagState())
+    return subject
 
 
 def _written(partition: int, subject: str, state: FlagState, judged: Judged) -> Stages:

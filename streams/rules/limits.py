@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
+from math import inf
 
 from catalogue.registry import VITALS
 from catalogue.vital import Vital
@@ -34,6 +37,42 @@ class Side:
     critical: float | None
     hysteresis: float
     persistence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All that judges one vital of a subject.
+
+    Attributes:
+        sides: of the rules in force, one or more; none where they are switched off.
+        low: a value from here to ``high`` is within the limits of every side.
+        high: likewise; below ``low`` where that alone tells nothing, because a side shares its state with another.
+    """
+
+    sides: tuple[Side, ...]
+    low: float
+    high: float
+
+
+NO_LIMITS = Limits((), -inf, inf)
+
+
+def combined(sides: tuple[Side, ...], shared: Container[str] = ()) -> Limits:
+    """Put the sides that judge one vital together.
+
+    Args:
+        sides: each of them.
+        shared: keys under which more than one side keeps its state.
+    """
+    low, high = -inf, inf
+    for side in sides:
+        if side.key in shared:
+            return Limits(sides, inf, -inf)
+        if side.sign > 0:
+            high = min(high, side.limit)
+        else:
+            low = max(low, -side.limit)
+    return Limits(sides, low, high)
 
 
 def default_rule(vital: Vital) -> RuleRecord | None:
@@ -90,11 +129,20 @@ def sides_of(rule: RuleRecord) -> tuple[Side, ...]:
     return tuple(found)
 
 
+def _existing(limits: dict[str, Limits]) -> dict[str, Limits]:
+    return {vital: limit for vital, limit in limits.items() if limit.sides}
+
+
 class RuleBook:
-    """All limits in force, looked up by subject and vital. Made anew when a rule changes; never altered."""
+    """All limits in force, looked up by subject and vital. Made anew when a rule changes; never altered.
+
+    Attributes:
+        edition: of this book alone, for those who want to know whether it is still the same without keeping all of it.
+    """
 
     def __init__(self, rules: Iterable[RuleRecord] = ()) -> None:
         """Take the registry's rules on top of the catalogue's defaults."""
+        self.edition = object()
         general: dict[str, tuple[Side, ...]] = {}
         own: dict[str, dict[str, tuple[Side, ...]]] = {}
         # Several of one scope hold side by side: one may give the lower limit and another the upper.
@@ -108,9 +156,16 @@ class RuleBook:
             rule = default_rule(vital)
             if rule is not None:
                 general.setdefault(vital.code, sides_of(rule))
-        self._general = general
-        self._own = {subject: general | rules_of_subject for subject, rules_of_subject in own.items()}
+        # Rules are named by whoever makes them: one of them may bear the name of the default of another vital.
+        every = chain(general.values(), *(of_subject.values() for of_subject in own.values()))
+        shared = {key for key, times in Counter(side.key for sides in every for side in sides).items() if times > 1}
+        for_all = {vital: combined(sides, shared) for vital, sides in general.items()}
+        self._general = _existing(for_all)
+        self._own = {
+            subject: _existing(for_all | {vital: combined(sides, shared) for vital, sides in of_subject.items()})
+            for subject, of_subject in own.items()
+        }
 
-    def limits(self, subject: str) -> Mapping[str, tuple[Side, ...]]:
-        """Give, by vital, the sides that judge a subject; nothing judges a vital that is missing."""
+    def limits(self, subject: str) -> Mapping[str, Limits]:
+        """Give, by vital, what judges a subject; nothing judges a vital that is missing."""
         return self._own.get(subject, self._general)

@@ -52,6 +52,11 @@ class SideState(msgspec.Struct, array_like=True):
     muted: bool = False
     episodes: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def calm(self) -> bool:
+        """Whether there is nothing to follow up: the value was inside the limits at the last reading, and no alert is open."""
+        return self.outside_since is None and not self.alert and not self.muted
+
 
 class Watermark(msgspec.Struct, array_like=True):
     """How far one source went into the state, and what its records caused that may not be confirmed yet.

@@ -19,7 +19,7 @@ from contracts.alerts import AlertCommand, AlertTransition, Severity, Transition
 from contracts.instants import HOUR, MINUTE
 from contracts.observation import Observation, Quality
 from streams.rules.life import end_alert, forget_alert, moved, open_alert, spoken
-from streams.rules.limits import RuleBook, Side
+from streams.rules.limits import NO_LIMITS, RuleBook, Side
 from streams.rules.series import begin, crowded_out, end_episode, forget, holder, series_of, was_judged
 from streams.rules.state import FlagState, OpenAlert, SideState, Watermark
 
@@ -47,7 +47,13 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def judge(
-    state: FlagState, book: RuleBook, observations: Sequence[Observation], source: str, offset: int, floor: int = 0
+    state: FlagState,
+    book: RuleBook,
+    observations: Sequence[Observation],
+    source: str,
+    offset: int,
+    floor: int = 0,
+    newest: int = 0,
 ) -> Judged:
     """Take one subject's observations of one record into its state.
 
@@ -58,6 +64,7 @@ def judge(
         source: topic of the record.
         offset: of the record in its partition.
         floor: records of the source below this offset are confirmed.
+        newest: time of the newest reading of the record that was taken in before, microseconds.
 
     Returns:
         The transitions to send, and whether to keep the state. A record that was judged before gives the same transitions
@@ -68,7 +75,6 @@ def judge(
         return Judged(mark.again(offset), keep=True)
     made: list[AlertTransition] = []
     keep = False
-    newest = 0
     org = device = site = series = ""
     held_by = _NONE
     limits = book.limits(observations[0].subject)
@@ -78,7 +84,7 @@ def judge(
         at = _moment(observation)
         if at > newest:
             newest = at
-        sides = limits.get(observation.vital, ())
+        sides = limits.get(observation.vital, NO_LIMITS).sides
         if state.alerts:
             made += _end_left(state, sides, observation, at)
         # Mostly the same as the reading before in its record.
@@ -92,8 +98,7 @@ def judge(
                 held = _begin(state, side, series, observation, made)
                 held_by = state.series[series]
             # Nearly every reading is newer than the last and within its limits, as the last one was: nothing to follow up.
-            calm = held.outside_since is None and not held.alert and not held.muted
-            if calm and at > held.last_at and side.sign * observation.value <= side.limit:
+            if held.calm and at > held.last_at and side.sign * observation.value <= side.limit:
                 held.last_at = at
                 continue
             before = (held.outside_since, held.muted)
@@ -101,6 +106,11 @@ def judge(
             keep = keep or before != (held.outside_since, held.muted)
     _advance(state, source, offset, made, floor)
     return Judged(made, _keep(state, keep or bool(made), newest))
+
+
+def newest_of(observations: Iterable[Observation]) -> int:
+    """Give the time of the newest reading that counts, microseconds; 0 where none does."""
+    return max((_moment(one) for one in observations if not one.quality & UNTRUSTED), default=0)
 
 
 def _keep(state: FlagState, changed: bool, newest: int) -> bool:
@@ -134,7 +144,7 @@ def remind(state: FlagState, book: RuleBook, observations: Iterable[Observation]
             continue
         at = _moment(observation)
         series = series_of(observation)
-        for side in book.limits(observation.subject).get(observation.vital, ()):
+        for side in book.limits(observation.subject).get(observation.vital, NO_LIMITS).sides:
             held = state.series.get(series, _NONE).get(side.key) or _begin_quietly(state, side, series)
             if held is not None:
                 held.last_at = max(held.last_at, at)
