@@ -68,10 +68,12 @@ def combined(sides: tuple[Side, ...], shared: Container[str] = ()) -> Limits:
     for side in sides:
         if side.key in shared:
             return Limits(sides, inf, -inf)
+        # Critical is mostly farther out. Where it is not, an old reading between the two tells something, a new one does not.
+        nearest = side.limit if side.critical is None else min(side.limit, side.critical)
         if side.sign > 0:
-            high = min(high, side.limit)
+            high = min(high, nearest)
         else:
-            low = max(low, -side.limit)
+            low = max(low, -nearest)
     return Limits(sides, low, high)
 
 

@@ -1,10 +1,10 @@
 """A subject's state with a short way for ordinary readings.
 
-Such a reading is within all limits and newer than the one before it in its series, which was within them, too; and nothing of the
-subject is open. Nearly every reading is ordinary.
+Such a reading is within all limits, as was the newest one of its series; and nothing of the subject is open. Nearly every reading is
+ordinary.
 
-All that it moves is a time, which is kept here once for all sides of its vital, and the offset of its record. Both are entered in
-the state before anything else reads it. What is kept here is derived from the state and never written.
+All that it moves is a time, where it is the newest, and the offset of its record. The time is kept here once for all sides of its
+vital. Both are entered in the state before anything else reads it. What is kept here is derived from the state and never written.
 """
 
 from __future__ import annotations
@@ -131,9 +131,10 @@ class Subject:
             last_at = calm.get(vital)
             if last_at is None:
                 last_at = self._find(limit, observation)
-            if last_at is None or at <= last_at or not limit.low <= observation.value <= limit.high:
+            if last_at is None or not limit.low <= observation.value <= limit.high:
                 return number
-            calm[vital] = latest
+            if at > last_at:  # an older one within all limits tells nothing
+                calm[vital] = latest
         return len(observations)
 
     def _turn_to(self, observation: Observation) -> dict[str, int]:

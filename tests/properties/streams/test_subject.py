@@ -32,6 +32,8 @@ BOOKS = [
     RuleBook([LIMITS, UPPER]),
     RuleBook([LIMITS, RuleRecord(rule="own", version=3, vital=PULSE, subject="s", low=45, critical_low=42)]),
     RuleBook([RuleRecord(rule="off", version=4, vital=PULSE, subject="s", low=45, enabled=False)]),
+    # The wrong way round, and taken as it is.
+    RuleBook([RuleRecord(rule="odd", version=6, vital=PULSE, high=110, critical_high=99, critical_low=60, low=50)]),
     # Named like the default of another vital, with which it then shares its state.
     RuleBook([RuleRecord(rule=f"limits-{PULSE}", version=5, vital=OXYGEN, low=90, critical_low=88)]),
 ]
