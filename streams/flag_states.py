@@ -8,20 +8,23 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from contracts.observation import decode_vitals
+from contracts.observation import Observation, decode_vitals
 from contracts.topics import ALERT_COMMANDS, FLAG_STATE, VITALS
 from runtime import kafka
 from runtime.settings import KafkaSettings
 from streams import flag_events as events
 from streams.rules.limits import RuleBook
 from streams.rules.state import FlagState, decode_state
-from streams.rules.thresholds import remind
+from streams.rules.thresholds import UNTRUSTED, moment_of, remind
 
 RETRY_SECONDS = 0.5
 READ_MS = 5_000
 FETCH_WAIT_MS = 20
 REMIND_MS = 2 * 60_000
 """How far back vitals are read again: twice as long as a state that did not change may stay unwritten."""
+
+Newest = dict[tuple[str, str, str, str, str], Observation]
+"""By subject, vital, device, site and organisation: the newest reading."""
 
 
 async def load(settings: KafkaSettings, group: str, partition: int, upto: int | None, book: RuleBook) -> dict[str, FlagState]:
@@ -76,11 +79,14 @@ async def _remind(
         return
     reader.assign([place])
     reader.seek(place, start)
+    newest: Newest = {}
     while await reader.position(place) < upto:
         for batch in (await reader.getmany(timeout_ms=200)).values():
             for record in batch:
                 if record.offset < upto:
-                    _remind_of(record.value, found, book)
+                    find_newest(newest, record.value)
+    for one in sorted(newest.values(), key=moment_of):
+        remind(found.setdefault(one.subject, FlagState()), book, (one,))
 
 
 async def _since(reader: AIOKafkaConsumer, place: TopicPartition, upto: int) -> int:
@@ -97,13 +103,24 @@ async def _since(reader: AIOKafkaConsumer, place: TopicPartition, upto: int) -> 
     return upto if since is None else max(beginning, since.offset)
 
 
-def _remind_of(value: bytes, found: dict[str, FlagState], book: RuleBook) -> None:
+def find_newest(newest: Newest, value: bytes) -> None:
+    """Keep of each series the newest reading: after a busy minute hundreds of thousands are read, and no other one counts.
+
+    Args:
+        newest: of the records before; changed in place.
+        value: of a record of vitals; one that cannot be read was told of when it was judged.
+    """
     try:
         observations = decode_vitals(value).observations
     except msgspec.DecodeError:
-        return  # told when it was judged
-    for observation in observations:
-        remind(found.setdefault(observation.subject, FlagState()), book, (observation,))
+        return
+    for one in observations:
+        if one.quality & UNTRUSTED:
+            continue
+        key = (one.subject, one.vital, one.device, one.site, one.org)
+        known = newest.get(key)
+        if known is None or moment_of(known) < moment_of(one):
+            newest[key] = one
 
 
 def take(found: dict[str, FlagState], subject: str, value: bytes | None) -> None:

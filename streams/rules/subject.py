@@ -1,7 +1,6 @@
 """A subject's state with a short way for ordinary readings.
 
-Such a reading is within all limits, as was the newest one of its series; and nothing of the subject is open. Nearly every reading is
-ordinary.
+Such a reading is within all limits, as was the newest one of its series; and nothing of the subject is open. Nearly every one is.
 
 All that it moves is a time, where it is the newest, and the offset of its record. The time is kept here once for all sides of its
 vital. Both are entered in the state before anything else reads it. What is kept here is derived from the state and never written.
@@ -133,8 +132,7 @@ class Subject:
                 last_at = self._find(limit, observation)
             if last_at is None or not limit.low <= observation.value <= limit.high:
                 return number
-            if at > last_at:  # an older one within all limits tells nothing
-                calm[vital] = latest
+            calm[vital] = latest if at > last_at else last_at  # an older one within all limits tells nothing
         return len(observations)
 
     def _turn_to(self, observation: Observation) -> dict[str, int]:

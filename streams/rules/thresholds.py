@@ -81,7 +81,7 @@ def judge(
     for observation in observations:
         if observation.quality & UNTRUSTED:
             continue
-        at = _moment(observation)
+        at = moment_of(observation)
         if at > newest:
             newest = at
         sides = limits.get(observation.vital, NO_LIMITS).sides
@@ -110,7 +110,7 @@ def judge(
 
 def newest_of(observations: Iterable[Observation]) -> int:
     """Give the time of the newest reading that counts, microseconds; 0 where none does."""
-    return max((_moment(one) for one in observations if not one.quality & UNTRUSTED), default=0)
+    return max((moment_of(one) for one in observations if not one.quality & UNTRUSTED), default=0)
 
 
 def _keep(state: FlagState, changed: bool, newest: int) -> bool:
@@ -142,7 +142,7 @@ def remind(state: FlagState, book: RuleBook, observations: Iterable[Observation]
     for observation in observations:
         if observation.quality & UNTRUSTED:
             continue
-        at = _moment(observation)
+        at = moment_of(observation)
         series = series_of(observation)
         for side in book.limits(observation.subject).get(observation.vital, NO_LIMITS).sides:
             held = state.series.get(series, _NONE).get(side.key) or _begin_quietly(state, side, series)
@@ -167,7 +167,8 @@ def _advance(state: FlagState, source: str, offset: int, made: list[AlertTransit
     mark.advance(offset, made, floor)
 
 
-def _moment(observation: Observation) -> int:
+def moment_of(observation: Observation) -> int:
+    """Give the time by which a reading is judged, microseconds: when it was measured, or when it arrived if that is earlier."""
     effective_at, received_at = observation.effective_at, observation.received_at
     return effective_at if effective_at < received_at else received_at
 

@@ -8,15 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.alerts import AlertCommand, Transition
+from contracts.frames import encode
 from contracts.ids import observation_id
 from contracts.instants import SECOND
-from contracts.observation import Observation, Quality
+from contracts.observation import Observation, Quality, VitalsFrame
 from contracts.registry import RuleRecord
 from contracts.topics import ALERT_COMMANDS, VITALS
+from streams.flag_states import Newest, find_newest
 from streams.rules.limits import RuleBook
 from streams.rules.state import FlagState, decode_state, encode_state
 from streams.rules.subject import Subject
-from streams.rules.thresholds import Judged, judge, obey
+from streams.rules.thresholds import Judged, judge, moment_of, obey, remind
 
 START = 1_700_000_000 * SECOND
 IN_FLIGHT = 3
@@ -149,3 +151,26 @@ def test_what_an_ordinary_reading_moves_is_entered_in_the_state_when_it_is_asked
     then = [held.last_at for held in subject.settled().series["o/a/"].values()]
     assert (first, then) == ([START, START], [START + 2 * SECOND, START + 2 * SECOND])
     assert state.watermarks[VITALS.name].offset == 2
+
+
+@given(st.integers(0, 2**32))
+def test_reminding_of_the_newest_readings_gives_what_reminding_of_all_gives(seed: int) -> None:
+    random = Random(seed)
+    history, twins = History(random), Twins(book=random.choice(BOOKS))
+    history._devices = "ab"  # of more series than are kept, which one goes depends on all that came in between
+    for _ in range(random.randint(1, 60)):
+        history.step(twins)
+    kept = encode_state(twins.plain)
+    records = [[history._reading(twins) for _ in range(random.randint(1, 4))] for _ in range(random.randint(1, 20))]
+    at_length, quick = decode_state(kept), decode_state(kept)
+    newest: Newest = {}
+    for observations in records:
+        remind(at_length, twins.book, observations)
+        find_newest(newest, encode(VitalsFrame(observations)))
+    for one in sorted(newest.values(), key=moment_of):
+        remind(quick, twins.book, (one,))
+    assert times(quick) == times(at_length)
+
+
+def times(state: FlagState) -> dict[tuple[str, str], int]:
+    return {(series, side): held.last_at for series, sides in state.series.items() for side, held in sides.items()}
