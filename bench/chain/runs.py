@@ -92,6 +92,8 @@ class Run:
         rows: that were written.
         received: by the app on its topic, where sharing is measured.
         searched: by the app at the gateway, where it searched.
+        judging: seconds from the last row visible until the last reading was judged for alerts; not part of the rates, whose
+            work is in ``cpu``.
     """
 
     subject: str
@@ -108,3 +110,4 @@ class Run:
     rows: int = 0
     received: Received | None = None
     searched: Searched | None = None
+    judging: float = 0.0
