@@ -24,6 +24,12 @@ CONNECT_FAILED = Event(
     help="The broker could not be reached, or refused account or subscription; it is tried again.",
     counter="agora_ingest_sessions_refused_total",
 )
+SOCKET_MISSED = Event(
+    name="ingest.socket_missed",
+    level="warning",
+    help="The broker's Unix socket could not be entered; the bridge goes over TLS, which costs more.",
+    counter="agora_ingest_sockets_missed_total",
+)
 DISCONNECTED = Event(
     name="ingest.session_lost",
     level="warning",

@@ -25,8 +25,8 @@ MESSAGE_OVERHEAD_BYTES = 32
 9 for the instant, 1 for ``replay_of``."""
 BEAT_MESSAGES = 160
 """Of all partitions; while a beat brings no more, it lasts as long as was asked for."""
-LONGEST_BEAT = 4
-"""Times as long as was asked for, whatever comes."""
+LONGEST_BEAT = 0.1
+"""Seconds, to which a beat grows at most; one that was asked to be longer does not grow."""
 MAX_MESSAGE_BYTES = frames.MAX_FRAME_BYTES - 16
 """What the messages of a frame may sum up to, with their overhead; the rest is for the frame's own two arrays."""
 
@@ -182,8 +182,11 @@ class Limits:
         Returns:
             ``interval`` seconds, longer in the measure in which messages come faster than ``BEAT_MESSAGES`` an interval.
         """
-        usual = messages * self.interval / max(seconds, self.interval) / BEAT_MESSAGES
-        return self.interval * min(max(usual, 1.0), LONGEST_BEAT)
+        interval = self.interval
+        if interval == 0.0:
+            return 0.0
+        faster = messages * interval / max(seconds, interval) / BEAT_MESSAGES
+        return min(interval * max(faster, 1.0), max(interval, LONGEST_BEAT))
 
 
 class Framer:

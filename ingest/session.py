@@ -119,7 +119,10 @@ class Session:
     async def _connect(self) -> Link:
         loop, socket = asyncio.get_running_loop(), self._settings.broker_socket
         if socket is not None:
-            return (await loop.create_unix_connection(lambda: Link(self), str(socket)))[1]
+            try:
+                return (await loop.create_unix_connection(lambda: Link(self), str(socket)))[1]
+            except OSError as error:  # of another machine, another account or a broker that stopped: there is the long way
+                events.SOCKET_MISSED.emit(reason=type(error).__name__, path=str(socket))
         host = self._mqtt.host
         connecting = loop.create_connection(lambda: Link(self), host, self._mqtt.port, ssl=self._tls, server_hostname=host)
         return (await connecting)[1]

@@ -23,6 +23,8 @@ FETCH_WAIT_MS = 20
 REMIND_MS = 2 * 60_000
 """How far back vitals are read again: twice as long as a state that did not change may stay unwritten."""
 
+MAX_NEWEST = 100_000
+"""Series of which the newest reading is gathered before the states are reminded: a device may name a new site each time."""
 Newest = dict[tuple[str, str, str, str, str], Observation]
 """By subject, vital, device, site and organisation: the newest reading."""
 
@@ -85,8 +87,9 @@ async def _remind(
             for record in batch:
                 if record.offset < upto:
                     find_newest(newest, record.value)
-    for one in sorted(newest.values(), key=moment_of):
-        remind(found.setdefault(one.subject, FlagState()), book, (one,))
+                if len(newest) > MAX_NEWEST:
+                    _remind_all(newest, found, book)
+    _remind_all(newest, found, book)
 
 
 async def _since(reader: AIOKafkaConsumer, place: TopicPartition, upto: int) -> int:
@@ -101,6 +104,12 @@ async def _since(reader: AIOKafkaConsumer, place: TopicPartition, upto: int) -> 
         raise KafkaTimeoutError(f"{place.topic} gave nothing at {upto - 1}")
     since = (await reader.offsets_for_times({place: max(0, batch[0].timestamp - REMIND_MS)}))[place]
     return upto if since is None else max(beginning, since.offset)
+
+
+def _remind_all(newest: Newest, found: dict[str, FlagState], book: RuleBook) -> None:
+    for one in sorted(newest.values(), key=moment_of):
+        remind(found.setdefault(one.subject, FlagState()), book, (one,))
+    newest.clear()
 
 
 def find_newest(newest: Newest, value: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -161,11 +162,14 @@ async def _until_judged(platform: Platform, tell: Tell) -> float:
     Returns:
         How many seconds it took; half a second of it at most is the worker's, until it says so.
     """
-    begun = time.monotonic()
+    begun = moved = time.monotonic()
+    least: float = math.inf
     while lag := await platform.lag("agora-streams", RAW, VITALS):
         tell(f"{lag} records to be judged for alerts")
-        if time.monotonic() - begun > STALL_SECONDS:
-            raise Lost(f"after {STALL_SECONDS:.0f} s {lag} records were not judged for alerts")
+        if lag < least:
+            least, moved = lag, time.monotonic()
+        elif time.monotonic() - moved > STALL_SECONDS:
+            raise Lost(f"{lag} records are not judged for alerts, and for {STALL_SECONDS:.0f} s none was")
         await asyncio.sleep(POLL_SECONDS)
     return time.monotonic() - begun
 

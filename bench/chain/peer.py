@@ -106,11 +106,14 @@ def conninfo(platform: Platform) -> str:
 
 def _variables(platform: Platform) -> dict[str, str]:
     """Secrets go by the environment, which other users cannot read."""
+    socket = unix_socket(platform.instance)
+    if socket is None:
+        raise Problem("the path of the broker's socket is too long", "Measure in a checkout with a shorter path.")
     name, password = platform.accounts[-1]
     assert name == PEER, "the last account is the peer's"
     return {
         "PATH": "/usr/bin:/bin",
-        "BENCH_MQTT_SOCKET": str(unix_socket(platform.instance)),
+        "BENCH_MQTT_SOCKET": str(socket),
         "BENCH_MQTT_USERNAME": name,
         "BENCH_MQTT_PASSWORD": password,
         "BENCH_KAFKA": platform.kafka.bootstrap,

@@ -15,7 +15,7 @@ MAX_HELD = 256
 """The same over all sides of a subject, whatever its rules and devices, so that a state stays below ``MAX_STATE_BYTES``."""
 MAX_EPISODES = 32
 """Times outside the limits that a series remembers, the newest, so that their readings raise nothing when they come again."""
-MAX_CLOSED = 32
+MAX_CLOSED = 256
 """Ids of alerts closed last, so that a repeated reading does not open one of them again."""
 
 

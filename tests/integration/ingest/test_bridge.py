@@ -38,12 +38,16 @@ async def test_a_message_ends_in_the_log_as_it_was_sent_and_gets_its_receipt(sta
     assert device.errors == []
 
 
-async def test_a_broker_on_another_machine_is_reached_over_tls(stack: Stack) -> None:
+@pytest.mark.parametrize(("socket", "missed"), [("", 0), ("/nowhere/socket", 1)])
+async def test_without_a_socket_that_can_be_entered_the_broker_is_reached_over_tls(
+    stack: Stack, socket: str, missed: int
+) -> None:
     enrol(stack, [f"{ORG}/cuff-1"])
-    async with BridgeProcess(stack, broker_socket="") as process, Device(stack, f"{ORG}/cuff-1") as device:
+    async with BridgeProcess(stack, broker_socket=socket) as process, Device(stack, f"{ORG}/cuff-1") as device:
         device.send(b"from afar", correlation=b"from-afar")
         await until(lambda: correlation_text(b"from-afar") in device.receipted())
         assert process.metric("sessions_connected_total") == 1
+        assert process.metric("sockets_missed_total") == missed
     assert b"from afar" in {message.payload for message in await raw(stack, ORG)}
 
 

@@ -94,7 +94,7 @@ def test_the_more_comes_the_longer_the_next_beat() -> None:
         assert due is not None
         beats.append((due - now) / INTERVAL)
         now = due
-    assert beats == pytest.approx([1.0, 1.0, 3.0, LONGEST_BEAT], rel=0.05)
+    assert beats == pytest.approx([1.0, 1.0, 3.0, LONGEST_BEAT / INTERVAL], rel=0.05)
 
 
 def test_after_a_pause_no_message_waits_however_much_came_before_it() -> None:
@@ -103,7 +103,7 @@ def test_after_a_pause_no_message_waits_however_much_came_before_it() -> None:
         add(framing, number)
     framing.settle(framing.take(5.0)[0])
     add(framing, 1)
-    assert framing.take(5.0 + LONGEST_BEAT * INTERVAL)
+    assert framing.take(5.0 + LONGEST_BEAT)
 
 
 def test_a_beat_lasts_as_asked_for_until_much_comes() -> None:
@@ -111,7 +111,19 @@ def test_a_beat_lasts_as_asked_for_until_much_comes() -> None:
     assert limits.beat(0, 0.0) == limits.beat(BEAT_MESSAGES, INTERVAL) == INTERVAL
     assert limits.beat(10 * BEAT_MESSAGES, 10 * INTERVAL) == INTERVAL
     assert limits.beat(3 * BEAT_MESSAGES, INTERVAL) == pytest.approx(3 * INTERVAL)
-    assert limits.beat(30 * BEAT_MESSAGES, INTERVAL) == limits.beat(10**9, 0.0) == LONGEST_BEAT * INTERVAL
+    assert limits.beat(30 * BEAT_MESSAGES, INTERVAL) == limits.beat(10**9, 0.0) == LONGEST_BEAT
+    assert Limits(500, 2.0).beat(10**9, 2.0) == 2.0
+
+
+def test_without_an_interval_every_frame_leaves_at_once() -> None:
+    framing = Framer(Limits(500, 0.0), partitions=2)
+    for now in (5.0, 5.0, 6.0):
+        add(framing, 1, partition=0)
+        add(framing, 2, partition=1)
+        taken = framing.take(now)
+        assert [frame.partition for frame in taken] == [0, 1]
+        for frame in taken:
+            framing.settle(frame)
 
 
 def test_bytes_close_a_frame_too() -> None:
