@@ -39,7 +39,7 @@ class IngestSettings(BaseSettings):
         25,
         ge=0,
         le=1000,
-        description="time between two beats at which frames leave; it grows to 100 when more than 160 messages come in it; after a pause none",
+        description="time between two beats at which frames leave; up to 100 when more than 160 messages come in it",
     )
     quota_messages_per_second: float = Field(
         100.0, gt=0, le=1e9, description="messages a second that are taken from one device over time; what is beyond is refused"
