@@ -117,15 +117,8 @@ def _decode_plain(payload: bytes) -> Decoded | None:
         message = _plain_decoder.decode(payload)
     except _REFUSED:
         return None
-    quotes, sequence, message_id = 6 + 10 * len(message.readings), None, None
-    if message.sequence is not UNSET:
-        sequence = message.sequence
-        quotes += 2
-    if message.message_id is not UNSET:
-        message_id = message.message_id
-        quotes += 4
-    if message.test is not UNSET:
-        quotes += 2
+    sequence, message_id, quotes = _envelope(message)
+    quotes += 6 + 10 * len(message.readings)  # those of time and readings, and of each reading
     if payload.count(b'"') != quotes or not 0 < len(message.readings) <= PATHS:  # see ``_decode_any``
         return None
     time = (message.time - EPOCH) // MICROSECOND
@@ -134,6 +127,20 @@ def _decode_plain(payload: bytes) -> Decoded | None:
         for position, one in enumerate(message.readings)
     ]
     return Decoded(message_id, message.test is True, readings)
+
+
+def _envelope(message: PlainMessage | Message) -> tuple[int | None, str | None, int]:
+    """Give the sequence and id that a message may have, and the quotation marks of these fields and of ``test``."""
+    sequence, message_id, quotes = None, None, 0
+    if message.sequence is not UNSET:
+        sequence = message.sequence
+        quotes = 2
+    if message.message_id is not UNSET:
+        message_id = message.message_id
+        quotes += 4
+    if message.test is not UNSET:
+        quotes += 2
+    return sequence, message_id, quotes
 
 
 def _decode_any(payload: bytes) -> Decoded:
@@ -179,18 +186,11 @@ def gather(message: Message, warnings: tuple[Warned, ...]) -> tuple[Decoded, int
     Raises:
         Rejected: when fields do not go together, a time is missing, or there is no reading.
     """
-    quotes, time, sequence, message_id = 0, None, None, None
+    sequence, message_id, quotes = _envelope(message)
+    time = None
     if message.time is not UNSET:
         time = (message.time - EPOCH) // MICROSECOND
-        quotes = 4
-    if message.sequence is not UNSET:
-        sequence = message.sequence
-        quotes += 2
-    if message.message_id is not UNSET:
-        message_id = message.message_id
         quotes += 4
-    if message.test is not UNSET:
-        quotes += 2
     if message.readings is UNSET:
         forms, paths = [_short_form(message)], _SHORT_PATHS
     else:
