@@ -62,9 +62,10 @@ class Found:
         closing = self.closing
         yield Check("the ledger is closed", closing.closed, f"difference {closing.difference}, in flight {closing.in_flight}")
         yield Check(
-            "what the broker let fall is counted",
-            found.careless_lost <= self.course.dropped,
-            f"{found.careless_lost} of devices that trust it are lost, {self.course.dropped} counted",
+            "what the broker let fall, or the bridge refused, is counted",
+            found.careless_lost <= self.course.dropped + self.course.refused,
+            f"{found.careless_lost} of devices without receipts are lost; {self.course.dropped} let fall for want of room, "
+            f"{self.course.refused} refused beyond their device's quota",
         )
         servers = SERVERS.get(self.options.kind, ())
         ours = [name for name in self.restarted if name not in servers]

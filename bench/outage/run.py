@@ -43,6 +43,7 @@ SELECT sum(rows)::bigint, min(newest) FILTER (WHERE name LIKE 'careless-%%') FRO
 """Rows, and the newest message of the careless device that is furthest behind: these send whatever happens, and what the broker
 let fall never comes."""
 DROPPED = "agora_keeper_broker_messages_dropped"
+REFUSED = "agora_ingest_messages_refused"
 COUNTED_SECONDS = 30.0
 """The broker tells every ten seconds what it dropped."""
 
@@ -77,6 +78,7 @@ class Course:
         catch_up_rate: rows a second between the two.
         full_rate: messages a second that fit, where it was measured.
         dropped: messages that the broker let fall, as the keeper counts them.
+        refused: messages beyond their device's quota, as the bridge counts them.
     """
 
     late: dict[str, float] = field(default_factory=dict)
@@ -85,6 +87,7 @@ class Course:
     catch_up_rate: float = 0.0
     full_rate: float = 0.0
     dropped: int = 0
+    refused: int = 0
 
 
 class Outage:
@@ -147,7 +150,7 @@ class Outage:
         self._watched.look(self._target.view)
         with psycopg.connect(self._target.database.conninfo()) as connection:
             compared = verdict.compare(connection, ORG, to_datetime(since), senders)
-        self._course.dropped = await self._count_dropped(compared.careless_lost)
+        await self._count_fallen(compared.careless_lost)
         again = self._watched.restarted(self._target.view)
         return Found(self._options, self._course, compared, complete, closing, self._watched, tuple(again))
 
@@ -215,18 +218,21 @@ class Outage:
         assert row is not None, "an aggregate gives a row"
         return int(row[0] or 0), int(row[1] or 0)
 
-    async def _count_dropped(self, lost: int) -> int:
-        """Wait until the keeper has counted at least as many dropped messages as were lost, or the broker must have told."""
+    async def _count_fallen(self, lost: int) -> None:
+        """Wait until bridge and keeper have counted at least as many messages as were lost, or the broker must have told."""
         end = time.monotonic() + COUNTED_SECONDS
-        while (dropped := int(await asyncio.to_thread(self._dropped))) < lost and time.monotonic() < end:  # noqa: ASYNC110
+        course = self._course
+        while True:
+            course.refused = await asyncio.to_thread(self._counted, "bridge", REFUSED)
+            course.dropped = await asyncio.to_thread(self._counted, "keeper", DROPPED)
+            if course.refused + course.dropped >= lost or time.monotonic() > end:
+                return
             await asyncio.sleep(LOOK_SECONDS)
-        return dropped
 
-    def _dropped(self) -> float:
-        families = text_string_to_metric_families(self._target.view.metrics("keeper") or "")
-        return sum(
-            one.value for family in families if family.name == DROPPED for one in family.samples if one.name.endswith("_total")
-        )
+    def _counted(self, process: str, counter: str) -> int:
+        families = text_string_to_metric_families(self._target.view.metrics(process) or "")
+        samples = (one for family in families if family.name == counter for one in family.samples)
+        return int(sum(one.value for one in samples if one.name.endswith("_total")))
 
     async def _look(self) -> None:
         while True:

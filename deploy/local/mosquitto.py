@@ -150,10 +150,23 @@ def unix_socket(instance: Instance) -> Path | None:
     """Give the broker's Unix socket, for the bridge on the same machine; its folder is closed to all but the broker's account.
 
     Returns:
-        None where the path is longer than a socket's may be.
+        None where the path is longer than a socket's may be, or the disk takes no sockets, as some shared folders do.
     """
     path = instance.data / "mosquitto" / SOCKET
-    return path if len(os.fsencode(path)) <= SOCKET_PATH_BYTES else None
+    return path if len(os.fsencode(path)) <= SOCKET_PATH_BYTES and _takes_sockets(path.parent) else None
+
+
+def _takes_sockets(folder: Path) -> bool:
+    """Try it, in the folder or in what is there of its parents: a broker told to make one where it cannot does not start."""
+    there = next(one for one in (folder, *folder.parents) if one.is_dir())
+    trial = there / secrets.token_hex(len(SOCKET) // 2)
+    try:
+        with socket.socket(socket.AF_UNIX) as near:
+            near.bind(os.fsencode(trial))
+        trial.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def access_list() -> str:

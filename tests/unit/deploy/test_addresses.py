@@ -46,12 +46,14 @@ def test_the_bridge_uses_the_account_that_was_given_with_the_broker(instance: In
     assert "AGORA_MQTT_PASSWORD" not in addresses.public()
 
 
-def test_the_bridge_has_a_short_way_to_our_own_broker_only_and_only_where_a_socket_can_have_that_path(instance: Instance) -> None:
+def test_the_bridge_has_a_short_way_to_our_own_broker_only_and_only_where_a_socket_can_be(instance: Instance) -> None:
     secrets = credentials.load_or_make(instance)
     near = Instance(instance.name, instance.ports, Path("/tmp"))
     far = Instance(instance.name, instance.ports, Path("/tmp") / ("x" * 100))
     assert find(near, {}).bridge(secrets)["AGORA_INGEST_BROKER_SOCKET"] == str(near.data / "mosquitto" / "socket")
+    without = Instance(instance.name, instance.ports, Path("/proc/self"))
     assert "AGORA_INGEST_BROKER_SOCKET" not in find(far, {}).bridge(secrets)
+    assert "AGORA_INGEST_BROKER_SOCKET" not in find(without, {}).bridge(secrets)
     assert find(near, BROKER).bridge(secrets) == {}
 
 
