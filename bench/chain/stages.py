@@ -16,7 +16,7 @@ from bench.chain.platform import Platform, Usage
 from bench.chain.runs import Load, Lost, Run, Tell
 from bench.chain.statistics import per_million
 from bench.chain.workload import READINGS
-from contracts.topics import RAW, VITALS, Topic
+from contracts.topics import RAW, VITALS
 
 STAGES = ("bridge", "streams", "store", "router")
 POLL_SECONDS = 0.5
@@ -52,7 +52,7 @@ async def each(platform: Platform, load: Load, wanted: tuple[str, ...], tell: Te
             "bridge": lambda: _confirmed(platform),
             "streams": lambda: _normalised(platform, load.messages),
             "store": lambda: _written(books, stored),
-            "router": lambda: _behind(platform, "agora-router", VITALS, load.messages),
+            "router": lambda: _decided(platform, load.messages),
         }
         for name in STAGES[1 if load.rate else 0 :]:
             if name in wanted or (name != "router" and STAGES.index(name) < max(map(STAGES.index, wanted))):
@@ -62,12 +62,14 @@ async def each(platform: Platform, load: Load, wanted: tuple[str, ...], tell: Te
 
 
 async def _drain(platform: Platform, name: str, load: Load, progress: Progress, tell: Tell) -> Run:
+    if name == "router":
+        platform.start("keeper")  # without its heartbeat nothing is released
     platform.start(name)
     at = await _until(progress, 1, name, tell)
     used, begun = platform.usage(), time.perf_counter()
     await _until(progress, load.messages, name, tell)
     run = _run(name, load, load.messages - at, begun, used, platform)
-    platform.stop(name)
+    platform.stop(name, "keeper")
     return run
 
 
@@ -107,7 +109,10 @@ async def _written(books: AsyncConnection, before: int) -> int:
     return (await measure.stored(books) - before) // READINGS
 
 
-async def _behind(platform: Platform, group: str, topic: Topic, messages: int) -> int:
-    """Estimate how many messages a group has read, by its share of the records."""
-    lag = await platform.lag(group, topic)
-    return messages if lag == 0 else max(0, messages - 1 - lag)
+async def _decided(platform: Platform, messages: int) -> int:
+    """Count the messages whose readings were released or withheld; the last one only counts when that is committed, too."""
+    counters = ("agora_sharing_readings_released_total", "agora_sharing_readings_refused_total")
+    done = int(sum([await platform.metric("router", counter) for counter in counters])) // READINGS
+    if done < messages:
+        return done
+    return messages if await platform.lag("agora-router", VITALS) == 0 else messages - 1
