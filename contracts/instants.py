@@ -6,6 +6,7 @@ An ``int`` compares, hashes and travels cheaper than ``datetime`` and cannot be 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -55,7 +56,14 @@ def to_text(instant: int) -> str:
     Returns:
         For example ``2026-11-22T10:00:00.250000Z``.
     """
-    return to_datetime(instant).isoformat(timespec="microseconds")[:-6] + "Z"
+    second, rest = divmod(instant, SECOND)
+    return f"{_second(second)}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=4_096)
+def _second(second: int) -> str:
+    """Live readings are of few seconds, and there are many of each."""
+    return to_datetime(second * SECOND).isoformat()[:19]
 
 
 def hour_of(instant: int) -> int:

@@ -59,7 +59,7 @@ def refusal_of(consent: ConsentRecord, vital: str, effective_at: int, now: int) 
     return Refusal.WITHDRAWN
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Decision:
     """What becomes of one group of readings for one app.
 
@@ -92,6 +92,8 @@ def decide(readings: Sequence[Observation], consents: Sequence[ConsentRecord], n
             if consent.allows(first.vital, first.effective_at, now):
                 decision.released.append((consent, list(readings)))
                 return decision
+        decision.refused.append(_nearest(first, consents, now))
+        return decision
     left = list(readings)
     while left:
         best: tuple[ConsentRecord, list[Observation]] | None = None
@@ -109,10 +111,13 @@ def decide(readings: Sequence[Observation], consents: Sequence[ConsentRecord], n
 
 
 def _nearest(reading: Observation, consents: Iterable[ConsentRecord], now: int) -> tuple[Observation, Refusal, ConsentRecord]:
-    reasons = ((refusal_of(consent, reading.vital, reading.effective_at, now), consent) for consent in consents)
-    refused = [(reason, consent) for reason, consent in reasons if reason is not None]
-    reason, consent = max(refused, key=lambda entry: _NEARNESS[entry[0]])
-    return reading, reason, consent
+    nearest: tuple[Observation, Refusal, ConsentRecord] | None = None
+    for consent in consents:
+        reason = refusal_of(consent, reading.vital, reading.effective_at, now)
+        if reason is not None and (nearest is None or _NEARNESS[reason] > _NEARNESS[nearest[1]]):
+            nearest = reading, reason, consent
+    assert nearest is not None, "no consent allows it, so each says why"
+    return nearest
 
 
 class ConsentIndex:
