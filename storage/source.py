@@ -25,7 +25,8 @@ SETTLE_MILLISECONDS = 10
 TAKE_RECORDS = 100
 START_RETRY_SECONDS = 1.0
 REVOKE_SECONDS = 5.0
-FETCH_BYTES = 4 * 1024 * 1024
+FETCH_BYTES = 1024 * 1024
+"""Of each partition at once: several batches' worth of all of them together, and what it is taken apart into stays small."""
 FETCH_MIN_BYTES = 1
 """The broker answers once it has this much, or its time is over: an answer per record would cost more than the record."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.outage.run import Course, Options
 
 CATCH_UP_TIMES = 3.0
-QUEUE_MIB = 128
+QUEUE_MIB = 160
 """What the broker may keep for the bridge in the profile of the demo."""
 GROWTH_MIB = 96
 """What one of our processes may grow by: the bridge holds 64 MiB of unconfirmed messages at most."""

@@ -36,8 +36,8 @@ from deploy.local.software import Software
 MESSAGE_MAX_BYTES = 256 * 1024
 """A device's largest message: half a frame, which must hold it with its surroundings."""
 PACKET_MAX_BYTES = MESSAGE_MAX_BYTES + 8 * 1024
-QUEUED_BYTES_EACH = 600
-"""What a queued reading costs the broker (measured)."""
+QUEUED_BYTES_EACH = 750
+"""What a queued message of one reading that asks for its receipt costs the broker (measured)."""
 PACKET_LINES = r"(Received|Sending) [A-Z]+ |No will message|^[^ ]+ \t|Will message|^\t"
 """What mosquitto tells of every single packet at the level at which it tells of a forbidden publish."""
 WITHOUT_PACKETS = 'exec "$@" > >(exec grep --line-buffered -vE "$0") 2>&1'

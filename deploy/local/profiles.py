@@ -44,7 +44,7 @@ PROFILES = {
         postgres_wal_mib=512,
         postgres_wal_kept_mib=80,
         postgres_commit_times=False,
-        broker_queue_mib=128,
+        broker_queue_mib=160,
         broker_denials_logged=True,
     ),
     "bench": Profile(
