@@ -34,7 +34,9 @@ def register(app: typer.Typer) -> None:
 def outage(
     kind: Annotated[str, typer.Argument(help="kafka, database, both or overload.")],
     seconds: Annotated[float, typer.Option(min=1.0, help="How long it lasts.")] = 600.0,
-    rate: Annotated[float, typer.Option(min=0.0, help="Messages a second; in an overload 0 for three times what fits.")] = 200.0,
+    rate: Annotated[
+        float, typer.Option(min=0.0, help="Messages a second; 0: a third, in an overload three times, of what fits.")
+    ] = 200.0,
     report: Annotated[Path | None, typer.Option(help="Write every count as JSON.")] = None,
 ) -> None:
     """Take Kafka or the database away from a platform of its own under load, or offer it more than fits, and count what it costs.
@@ -45,7 +47,7 @@ def outage(
 
     Examples:
       ./agora outage both --seconds 60
-      ./agora outage kafka --seconds 600 --rate 500 --report outage.json
+      ./agora outage kafka --seconds 600 --rate 0 --report outage.json
       ./agora outage overload --seconds 300 --rate 0
     """
     if kind not in KINDS:
@@ -89,7 +91,7 @@ def run_outage(view: View, console: Console, kind: str, seconds: float, rate: fl
         console: told how far it is, and the verdict.
         kind: one of ``KINDS``.
         seconds: how long.
-        rate: messages a second, 0 only in an overload.
+        rate: messages a second, 0 to find out how much fits.
 
     Returns:
         The report.

@@ -18,6 +18,8 @@ RESEND_SECONDS = 20.0
 LONGEST_RESEND_SECONDS = 120.0
 OUTBOX = 5_000
 HANDLE_BYTES = 8
+FLOOD_TIMES = 10
+"""So many messages sends a device that floods for each one of another device."""
 Letter = tuple[str, int]
 """Device and sequence."""
 
@@ -115,11 +117,13 @@ class Load:
     Args:
         senders: the devices.
         rate: messages a second of all of them together.
+        flooding: one of the senders that sends ``FLOOD_TIMES`` its share; None where all send alike.
     """
 
-    def __init__(self, senders: Sequence[Sender], rate: float) -> None:
+    def __init__(self, senders: Sequence[Sender], rate: float, flooding: Sender | None = None) -> None:
         self.senders = senders
         self.rate = rate
+        self._turns = [*senders, *([flooding] * (FLOOD_TIMES - 1) if flooding else [])]
         self._number = 0
 
     async def run(self) -> None:
@@ -130,7 +134,7 @@ class Load:
             owed, last = owed + (now - last) * self.rate, now
             for _ in range(int(owed)):
                 self._number += 1
-                self.senders[self._number % len(self.senders)].write(self._number, now)
+                self._turns[self._number % len(self._turns)].write(self._number, now)
             owed -= int(owed)
             if now - resent > 1.0:
                 resent = now

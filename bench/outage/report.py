@@ -23,6 +23,9 @@ GROWTH_MIB = 96
 TOLD_MIB = 2
 DELAYED_SECONDS = 2.0
 """A receipt that takes longer tells a device to slow down."""
+COUNTED_PART = 0.01
+"""A session that is taken up again brings some messages twice: by so much of what was published counts may differ."""
+STARVED_PART = 0.5
 CATCH_UP = "it catches up three times as fast as messages come"
 SHOWN_PART = 0.5
 
@@ -37,6 +40,7 @@ class Found:
         compared: devices and store.
         complete: whether every careful device has all its receipts.
         closing: the ledger at the end.
+        received: messages that came to be in it during the run.
         watched: memory.
         restarted: processes that are others than at the start.
     """
@@ -46,6 +50,7 @@ class Found:
     compared: Compared
     complete: bool
     closing: Closing
+    received: int
     watched: Watched
     restarted: tuple[str, ...]
 
@@ -61,11 +66,13 @@ class Found:
         yield Check("what is stored is right, and there once", found.wrong == 0, f"{found.stored} stored, {found.wrong} wrong")
         closing = self.closing
         yield Check("the ledger is closed", closing.closed, f"difference {closing.difference}, in flight {closing.in_flight}")
+        fallen = found.published - self.received
+        counted = self.course.dropped + self.course.refused
         yield Check(
             "what the broker let fall, or the bridge refused, is counted",
-            found.careless_lost <= self.course.dropped + self.course.refused,
-            f"{found.careless_lost} of devices without receipts are lost; {self.course.dropped} let fall for want of room, "
-            f"{self.course.refused} refused beyond their device's quota",
+            found.careless_lost <= counted and abs(fallen - counted) <= COUNTED_PART * found.published,
+            f"{found.published} published, {self.received} received; {self.course.dropped} let fall for want of room, "
+            f"{self.course.refused} refused beyond their device's quota; {found.careless_lost} lost, of devices without receipts",
         )
         servers = SERVERS.get(self.options.kind, ())
         ours = [name for name in self.restarted if name not in servers]
@@ -85,12 +92,17 @@ class Found:
                 found.held_back > 0 or found.receipt_seconds > DELAYED_SECONDS,
                 f"{found.held_back} messages held back, the longest wait for a receipt {found.receipt_seconds:.1f} s",
             )
+            yield Check(
+                "a device that floods starves no other",
+                found.starved >= STARVED_PART,
+                f"of the careful device with the fewest {found.starved:.0%} of the middle one's messages are stored",
+            )
 
     def _outage_checks(self) -> Iterator[Check]:
         shown = max(self.course.late.values(), default=0.0)
         late = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.course.late.items())
         yield Check("the delay is shown meanwhile", shown >= SHOWN_PART * self.options.seconds, f"at most {late}")
-        times = self.course.catch_up_rate / self.options.rate
+        times = self.course.catch_up_rate / self.course.rate
         yield Check(CATCH_UP, times >= CATCH_UP_TIMES, f"{times:.1f} times, begun after {self.course.recovered:.1f} s")
 
     def as_dict(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import psycopg
@@ -31,7 +32,9 @@ FULL_RATE, FULL_OUTBOX, FULL_SECONDS = 20_000.0, 250, 10.0
 """How full load is found: more than fits is offered, and devices that hold few messages take what they are answered for."""
 OVERLOAD_OUTBOX = 500
 """What a careful device can keep in an overload: then it writes nothing new, which is where back-pressure is to arrive."""
-TIMES = 3.0
+TIMES = {OVERLOAD: 3.0}
+PART = 1 / 3
+"""What is offered of what fits: more in an overload; while servers are away, what leaves room to catch up."""
 INSIST_SECONDS, REST_SECONDS, CATCH_UP_SECONDS = 240.0, 240.0, 1_200.0
 LOOK_SECONDS = 1.0
 BEHIND_SECONDS = 2.0
@@ -55,7 +58,7 @@ class Options:
     Attributes:
         kind: ``kafka``, ``database``, ``both`` or ``overload``.
         seconds: how long it lasts.
-        rate: messages a second; in an overload 0 for three times what fits.
+        rate: messages a second; 0 to find out how much fits, and take three times that in an overload, else a third.
         devices: how many careful ones.
         careless: how many that trust the broker.
     """
@@ -77,6 +80,7 @@ class Course:
         recovered: of these, until the first new row.
         catch_up_rate: rows a second between the two.
         full_rate: messages a second that fit, where it was measured.
+        rate: messages a second that were sent.
         dropped: messages that the broker let fall, as the keeper counts them.
         refused: messages beyond their device's quota, as the bridge counts them.
     """
@@ -86,6 +90,7 @@ class Course:
     recovered: float = 0.0
     catch_up_rate: float = 0.0
     full_rate: float = 0.0
+    rate: float = 0.0
     dropped: int = 0
     refused: int = 0
 
@@ -133,7 +138,10 @@ class Outage:
             sender = ear.sender = Sender(Session(address, tls, credential, ear), credential.device.startswith("careful"))
             sender.outbox = OVERLOAD_OUTBOX if self._options.kind == OVERLOAD else OUTBOX
             senders.append(sender)
-        load = Load(senders, self._options.rate)
+        floods = senders[-1] if self._options.kind == OVERLOAD and self._options.careless else None
+        load = Load(senders, self._options.rate, floods)
+        fallen = await asyncio.to_thread(self._fallen)
+        received = (await self._target.settle(REST_SECONDS)).received
         looking = asyncio.create_task(self._look())
         try:
             for sender in senders:
@@ -150,16 +158,17 @@ class Outage:
         self._watched.look(self._target.view)
         with psycopg.connect(self._target.database.conninfo()) as connection:
             compared = verdict.compare(connection, ORG, to_datetime(since), senders)
-        await self._count_fallen(compared.careless_lost)
+        received = closing.received - received
+        await self._count_fallen(compared.published - received, fallen)
         again = self._watched.restarted(self._target.view)
-        return Found(self._options, self._course, compared, complete, closing, self._watched, tuple(again))
+        return Found(self._options, self._course, compared, complete, closing, received, self._watched, tuple(again))
 
     async def _disturb(self, load: Load, since: int, tell: Tell) -> None:
-        if self._options.kind == OVERLOAD and not self._options.rate:
-            load.rate = await self._full_rate(load, tell) * TIMES
-        publishing = asyncio.create_task(load.run())
-        try:
-            tell(f"{load.rate:.0f} messages a second from {len(load.senders)} devices")
+        if not self._options.rate:
+            load.rate = await self._full_rate(load, tell) * TIMES.get(self._options.kind, PART)
+        self._course.rate = load.rate
+        tell(f"{load.rate:.0f} messages a second from {len(load.senders)} devices")
+        async with _publishing(load):
             await asyncio.sleep(QUIET_SECONDS)
             self._watched.look(self._target.view, baseline=True)
             if self._options.kind == OVERLOAD:
@@ -171,30 +180,22 @@ class Outage:
             back = await come_back(self._target.view, servers)
             tell(f"back after {back:.1f} s; catching up")
             await self._catch_up(load, since, tell)
-            publishing_failed = publishing.done()
-            if publishing_failed:
-                publishing.result()
-        finally:
-            publishing.cancel()
-            await asyncio.gather(publishing, return_exceptions=True)
 
     async def _full_rate(self, load: Load, tell: Tell) -> float:
         """Find what fits: receipts a second while careful devices hold few messages and always have more to say."""
         tell("finding out how much fits")
-        careless = [sender for sender in load.senders if not sender.careful]
+        before = [(sender.outbox, sender.careful) for sender in load.senders]
         for sender in load.senders:
             sender.outbox, sender.careful = FULL_OUTBOX, True
         load.rate = FULL_RATE
-        publishing = asyncio.create_task(load.run())
-        await asyncio.sleep(FULL_SECONDS / 2)
-        before = sum(len(sender.receipted) for sender in load.senders)
-        await asyncio.sleep(FULL_SECONDS)
-        self._course.full_rate = (sum(len(sender.receipted) for sender in load.senders) - before) / FULL_SECONDS
-        publishing.cancel()
-        await asyncio.gather(publishing, return_exceptions=True)
+        async with _publishing(load):
+            await asyncio.sleep(FULL_SECONDS / 2)
+            had = sum(len(sender.receipted) for sender in load.senders)
+            await asyncio.sleep(FULL_SECONDS)
+            self._course.full_rate = (sum(len(sender.receipted) for sender in load.senders) - had) / FULL_SECONDS
         await load.insist(INSIST_SECONDS)
-        for sender in load.senders:
-            sender.outbox, sender.held_back, sender.careful = OVERLOAD_OUTBOX, 0, sender not in careless
+        for sender, (outbox, careful) in zip(load.senders, before, strict=True):
+            sender.outbox, sender.careful, sender.held_back = outbox, careful, 0
         return self._course.full_rate
 
     async def _catch_up(self, load: Load, since: int, tell: Tell) -> None:
@@ -218,16 +219,19 @@ class Outage:
         assert row is not None, "an aggregate gives a row"
         return int(row[0] or 0), int(row[1] or 0)
 
-    async def _count_fallen(self, lost: int) -> None:
-        """Wait until bridge and keeper have counted at least as many messages as were lost, or the broker must have told."""
+    async def _count_fallen(self, fallen: int, before: tuple[int, int]) -> None:
+        """Wait until bridge and keeper have counted as many messages as never arrived, or the broker must have told."""
         end = time.monotonic() + COUNTED_SECONDS
         course = self._course
         while True:
-            course.refused = await asyncio.to_thread(self._counted, "bridge", REFUSED)
-            course.dropped = await asyncio.to_thread(self._counted, "keeper", DROPPED)
-            if course.refused + course.dropped >= lost or time.monotonic() > end:
+            refused, dropped = await asyncio.to_thread(self._fallen)
+            course.refused, course.dropped = refused - before[0], dropped - before[1]
+            if course.refused + course.dropped >= fallen or time.monotonic() > end:
                 return
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _fallen(self) -> tuple[int, int]:
+        return self._counted("bridge", REFUSED), self._counted("keeper", DROPPED)
 
     def _counted(self, process: str, counter: str) -> int:
         families = text_string_to_metric_families(self._target.view.metrics(process) or "")
@@ -241,3 +245,16 @@ class Outage:
                 for name, seconds in (await asyncio.to_thread(delays, self._target.view)).items():
                     self._course.late[name] = max(seconds, self._course.late.get(name, 0.0))
             await asyncio.sleep(LOOK_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def _publishing(load: Load) -> AsyncIterator[None]:
+    """Let devices publish meanwhile; what ended their load before its time ends the run."""
+    publishing = asyncio.create_task(load.run())
+    try:
+        yield
+        if publishing.done():
+            publishing.result()
+    finally:
+        publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)

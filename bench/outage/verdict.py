@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 from typing import Any
 
 from psycopg import Connection
@@ -30,6 +31,7 @@ class Compared:
         resent: messages that careful devices sent again.
         held_back: messages that careful devices did not write, since their memory was full.
         receipt_seconds: the longest wait for a receipt.
+        starved: the least that is stored of a careful device, as a part of what is in the middle; 1 where there is none.
     """
 
     sent: int
@@ -41,6 +43,12 @@ class Compared:
     resent: int
     held_back: int
     receipt_seconds: float
+    starved: float
+
+    @property
+    def published(self) -> int:
+        """Messages that devices published, repeats included."""
+        return self.sent + self.resent
 
 
 def compare(connection: Connection[Any], org: str, since: datetime, senders: Sequence[Sender]) -> Compared:
@@ -58,9 +66,12 @@ def compare(connection: Connection[Any], org: str, since: datetime, senders: Seq
     by_name = {sender.session.credential.device: sender for sender in senders}
     left = {(name, number): value for name, sender in by_name.items() for number, value in sender.sent.items()}
     stored = wrong = 0
+    of_careful = {name: 0 for name, sender in by_name.items() if sender.careful}
     for device, sequence, value in connection.execute(_ROWS, (org, since)):
         right = left.pop((device, sequence), None) == value
         stored, wrong = stored + right, wrong + (not right)
+        if device in of_careful:
+            of_careful[device] += 1
     careful = sum(by_name[device].careful for device, _ in left)
     return Compared(
         sent=sum(len(sender.sent) for sender in senders),
@@ -72,4 +83,5 @@ def compare(connection: Connection[Any], org: str, since: datetime, senders: Seq
         resent=sum(sender.resent for sender in senders),
         held_back=sum(sender.held_back for sender in senders),
         receipt_seconds=max((seconds for sender in senders for seconds in sender.receipt_seconds), default=0.0),
+        starved=min(of_careful.values(), default=0) / max(1.0, median(of_careful.values() or [0])) if of_careful else 1.0,
     )

@@ -33,3 +33,12 @@ def test_more_than_fits_only_delays_receipts_until_devices_hold_back(platform: V
     run = outage(platform, Options("overload", seconds=3.0, rate=20_000.0, devices=2, careless=0))
     found = asyncio.run(run.run(run.enrol(quiet), quiet))
     assert [check for check in found.checks() if not check.passed] == []
+
+
+@pytest.mark.timeout(240)
+def test_a_device_that_floods_is_refused_beyond_its_quota_and_starves_no_other(platform: View) -> None:
+    run = outage(platform, Options("overload", seconds=6.0, rate=20_000.0, devices=3, careless=1))
+    found = asyncio.run(run.run(run.enrol(quiet), quiet))
+    assert [check for check in found.checks() if not check.passed] == []
+    assert found.course.refused > 0, "all that was lost stands in a count"
+    assert found.compared.careful_lost == 0
