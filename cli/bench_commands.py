@@ -48,6 +48,9 @@ def bench(
     against: Annotated[str, typer.Option(help="Run telegraf in turn, with the same messages on the same servers.")] = "",
     rounds: Annotated[int, typer.Option(min=1, max=20, help="How often each run is repeated.")] = 3,
     loaded: Annotated[bool, typer.Option("--loaded", help="Latency at half and at 80 % of the sustained rate, too.")] = False,
+    steady: Annotated[
+        float, typer.Option(min=0.0, help="Seconds that a run at a fixed rate lasts, with memory by the minute; 0: 20 at most.")
+    ] = 0.0,
     report: Annotated[Path | None, typer.Option(help="Write every run and the machine's facts as JSON.")] = None,
 ) -> None:
     """Measure the real chain: from a device's publish to the committed row, over TLS, with every check on.
@@ -66,6 +69,7 @@ def bench(
       ./agora bench --sharing --searches 10 --report bench-sharing.json
       ./agora bench --against telegraf --rounds 3 --report bench.json
       ./agora bench --devices 10000 --rows 100000000 --workers 2
+      ./agora bench --rate 1000 --steady 3600 --rounds 1 --report hour.json
     """
     wanted = _stages(stages)
     if against and against not in PEERS:
@@ -81,7 +85,9 @@ def bench(
     from bench.chain.report_file import ReportFile
 
     asked = (SEARCHES if searches is None else searches) if sharing else 0.0
-    options = run.Options(messages, devices, rate, wanted, receipts, sharing, workers, rows, against, rounds, loaded, asked)
+    options = run.Options(
+        messages, devices, rate, wanted, receipts, sharing, workers, rows, against, rounds, loaded, asked, steady
+    )
     file = ReportFile(report, asdict(options), machine.facts()) if report else None
     with progress("measuring") as tell:
         instance = Instance.beside(INSTANCE, PORT_BASE, BESIDE)
@@ -95,6 +101,8 @@ def bench(
     for what, ratios in reports.searching(found).items():
         told = ", ".join(f"{name.replace('_', ' ')} × {ratio:.2f}" for name, ratio in ratios.items())
         console.print(f"{what}, with searches against without: {told}")
+    for line in reports.growth(found):
+        console.print(line, soft_wrap=True)
     console.print("Every message was stored once, and the ledger closed after each run.")
     if sharing:
         console.print("The app got what consents allow, each record of it and nothing else.")

@@ -24,6 +24,7 @@ from storage.ledger import settle
 STALL_SECONDS = 60.0
 LEDGER_SECONDS = 60.0
 POLL_SECONDS = 0.2
+MINUTE_SECONDS = 60.0
 LOOK_SECONDS, LOOSE_LOOK_SECONDS = 0.01, 0.05
 """Between two looks for commits: where latency is what is wanted, and where only the last one is."""
 _STORED = "SELECT coalesce(sum(readings_stored), 0)::bigint FROM ledger_devices"
@@ -82,7 +83,8 @@ async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) ->
         task = begin()
         if app:
             app.begin()
-        await _await_rows(books, before + load.messages * READINGS, task, tell)
+        async with _by_minute(platform, load) as sizes:
+            await _await_rows(books, before + load.messages * READINGS, task, tell)
         published = await task
         if app:
             await app.finish(tell)
@@ -99,8 +101,26 @@ async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) ->
     run.received, run.searched, run.judging = received, searched, judging
     run.latency = percentiles(commits.latencies(rows, seen))
     run.by_second = _by_second(rows, seen, published.begun)
-    run.memory, run.rows = after.memory, written
+    run.memory, run.rows, run.by_minute = after.memory, written, sizes
     return run
+
+
+@asynccontextmanager
+async def _by_minute(platform: Platform, load: Load) -> AsyncIterator[list[dict[str, int]]]:
+    """Look at everybody's memory once a minute; as fast as it goes, nobody is kept from work by that."""
+    sizes: list[dict[str, int]] = []
+
+    async def look() -> None:
+        while load.rate:
+            await asyncio.sleep(MINUTE_SECONDS)
+            sizes.append((await asyncio.to_thread(platform.usage, memory=True)).memory)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield sizes
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 def summary(subject: str, load: Load, published: Published, ended: float, cpu: dict[str, float]) -> Run:

@@ -185,6 +185,16 @@ def searching(runs: Iterable[Run]) -> dict[str, dict[str, float]]:
     }
 
 
+def growth(runs: Iterable[Run]) -> list[str]:
+    """Tell in a line for each long run how far memory was from flat: from the first full minute to the last."""
+    return [
+        f"memory, {run.subject}, minute 1 to {len(run.by_minute)}: "
+        + ", ".join(f"{name} {size / MIB:+.0f} MiB" for name, size in run.grown.items())
+        for run in runs
+        if run.grown
+    ]
+
+
 def as_json(
     runs: Sequence[Run], options: Mapping[str, Any], machine: Mapping[str, str], rounds: int, is_finished: bool
 ) -> dict[str, Any]:

@@ -19,8 +19,8 @@ CONNECTIONS = 50
 """Of the generator, each for a part of the devices."""
 WARM_MESSAGES = 100_000
 """Sent before anything counts: Java compiles, pools fill, groups come together."""
-STEADY_SECONDS = 20
-"""How long a run at a fixed rate lasts at most."""
+STEADY_SECONDS = 20.0
+"""How long a run at a fixed rate lasts at most, unless it is told how long."""
 CHAIN = "chain"
 LOADED = (0.5, 0.8)
 """Parts of the sustained rate at which latency is measured, too."""
@@ -45,6 +45,7 @@ class Options:
         rows: rows that are stored before.
         against: ``telegraf``, or empty.
         rounds: how often each run is repeated.
+        steady: seconds that a run at a fixed rate lasts, whatever ``messages`` says; 0 for ``STEADY_SECONDS`` at most.
     """
 
     messages: int = 200_000
@@ -59,6 +60,13 @@ class Options:
     rounds: int = 3
     loaded: bool = False
     searches: float = 0.0
+    steady: float = 0.0
+
+    def at(self, rate: float) -> Load:
+        """Make the load of a run at a fixed rate."""
+        if self.steady:
+            return self.load(int(rate * self.steady), rate)
+        return self.load(min(self.messages, int(rate * STEADY_SECONDS)), rate)
 
     def load(self, messages: int, rate: float = 0.0) -> Load:
         """Make a load of these devices."""
@@ -152,8 +160,7 @@ class Bench:
             rates |= {f"{CHAIN} at {part:.0%} of that": sustained * part for part in LOADED}
         for subject, rate in rates.items():
             if rate:
-                load = options.load(min(options.messages, int(rate * STEADY_SECONDS)), rate)
-                await self._with_and_without_searches(where, subject, load)
+                await self._with_and_without_searches(where, subject, options.at(rate))
         if self._telegraf:
             platform.stop(*(f"{name}-2" for name in self._ours), *self._ours[::-1])
             bridge = platform.stack.settings("bridge")

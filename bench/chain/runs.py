@@ -10,6 +10,7 @@ from contracts.errors import AgoraError
 SEARCHING = " + searches"
 """Follows what a run is called that is the same as another but for the searches."""
 Tell = Callable[[str], None]
+MINUTES = 2
 
 
 class Lost(AgoraError):
@@ -87,6 +88,7 @@ class Run:
         by_second: the median of it for each second of publishing, in their order: whether it is steady.
         cpu: processor seconds a million messages by process.
         memory: bytes by process, at the end (PSS).
+        by_minute: bytes by process at each full minute of a run at a fixed rate: whether memory is flat.
         receipts: that came back.
         behind: by how much the generator was late at the most, seconds.
         rows: that were written.
@@ -105,9 +107,18 @@ class Run:
     by_second: list[float] = field(default_factory=list)
     cpu: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
+    by_minute: list[dict[str, int]] = field(default_factory=list)
     receipts: int = 0
     behind: float = 0.0
     rows: int = 0
     received: Received | None = None
     searched: Searched | None = None
     judging: float = 0.0
+
+    @property
+    def grown(self) -> dict[str, int]:
+        """By how many bytes each process grew from the first full minute to the last; empty for a run of less than two."""
+        if len(self.by_minute) < MINUTES:
+            return {}
+        first, last = self.by_minute[0], self.by_minute[-1]
+        return {name: size - first[name] for name, size in last.items() if name in first}

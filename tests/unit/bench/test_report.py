@@ -43,6 +43,15 @@ def test_everything_can_be_shown_and_written() -> None:
     assert written["runs"][0]["load"]["messages"] == 1000
 
 
+def test_a_long_run_tells_by_how_much_each_process_grew_and_a_short_one_does_not() -> None:
+    long = run("chain at 1000/s", 1_000, 100, 1_000)
+    long.by_minute = [{"store": 2**20, "bridge": 2**20}, {"store": 9 * 2**20, "bridge": 2**20}, {"store": 4 * 2**20, "bridge": 0}]
+    assert report.growth([*RUNS, long]) == ["memory, chain at 1000/s, minute 1 to 3: store +3 MiB, bridge -1 MiB"]
+    short = run("chain at 1000/s", 1_000, 100, 1_000)
+    short.by_minute = long.by_minute[:1]
+    assert report.growth([short]) == []
+
+
 def with_app(subject: str, rate: float, searched: Searched | None = None) -> Run:
     made = run(subject, rate, 100)
     made.received = Received(1001, 1, 900.0, {"p50": 0.02, "p95": 0.03, "p99": 0.04})
