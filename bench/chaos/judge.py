@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bench.chaos.load import Value
+from contracts.errors import Stage
 from contracts.instants import SECOND
+from simulators.garbage import KINDS
 
 EXAMPLES = 10
 GRACE = SECOND
@@ -51,7 +54,7 @@ def judge_rows(
         receipted: values of the messages that got their receipt.
         unanswered: values of those that did not; they may be stored or not.
         rows: all its rows in the database.
-        quarantined: sequences of its messages in quarantine.
+        quarantined: sequences of its messages in quarantine; they are not lost, but ``judge_quarantine`` finds them.
     """
     seen: set[Value] = set()
     known = {(value.vital, value.sequence) for value in receipted} | {(value.vital, value.sequence) for value in unanswered}
@@ -68,6 +71,43 @@ def judge_rows(
     for identity in receipted.keys() - seen:
         if identity.sequence not in quarantined:
             findings.add("lost", f"{device} message {identity.sequence} {identity.vital}")
+
+
+class Kept(NamedTuple):
+    """A row of the quarantine.
+
+    Attributes:
+        device: key, or empty where a record was refused whole.
+        sequence: of the message, also where one of its readings was refused by the store; None for garbage, which has none.
+        correlation: of the message, or empty.
+        stage: who refused it.
+        code: why.
+    """
+
+    device: str
+    sequence: int | None
+    correlation: str
+    stage: str
+    code: str
+
+
+def judge_quarantine(findings: Findings, kept: Iterable[Kept]) -> None:
+    """Look for what is in quarantine and was not made to be refused: ``quarantined though valid``.
+
+    No fault excuses it. Devices send two things: numbered messages that are valid, and garbage without a number. Nobody sets a
+    clock, lends or retires a device, or sends other values under one number while the load lasts. Before it begins, the routers
+    know the consents; these were given after the last loan, and the registry's changes reach Kafka in their order, so every loan
+    stands there. A worker with an older view must ask Kafka before it refuses, and whatever comes twice is a duplicate.
+
+    Args:
+        findings: what is found is added.
+        kept: all rows.
+    """
+    for one in kept:
+        garbage = one.device and one.sequence is None and one.stage == Stage.NORMALISE and one.code in KINDS
+        if not garbage:
+            message = "record" if one.sequence is None else f"message {one.sequence}"
+            findings.add("quarantined though valid", f"{one.device or 'a whole'} {message}: {one.code} at {one.stage}")
 
 
 def judge_garbage(findings: Findings, device: str, receipted: Iterable[str], quarantined: Collection[str]) -> None:

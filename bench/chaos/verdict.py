@@ -11,12 +11,11 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from bench.audit import read_quarantined
 from bench.chaos import alerts, evidence, judge
 from bench.chaos.cast import Cast
 from bench.chaos.judge import AppFacts, Findings, Promise, Release
 from bench.chaos.load import Value, Written
-from contracts.instants import to_datetime, to_text
+from contracts.instants import to_text
 from runtime.settings import DatabaseSettings
 from sharing.fhir.observation import group, identity
 from sharing.pseudonyms import AppPseudonyms
@@ -88,12 +87,15 @@ def judge_all(facts: Facts) -> list[Check]:
         facts.apps[app] = _app(facts, app)
     missing, strange = _alerts(facts, raised)
     found, counts = facts.findings, facts.counts
-    stored = ("lost", "doubled", "changed", "invented")
+    stored = ("lost", "doubled", "changed", "invented", "quarantined though valid")
     shared = ("without consent", "withheld", "changed on the way to an app")
     distinct = ", ".join(f"{app} {one.distinct} ids in {one.records} records" for app, one in facts.apps.items())
     return [
         _check(
-            "what was receipted is stored once and unchanged, or in quarantine", found, stored, f"{counts['compared']} messages"
+            "what was receipted is stored once and unchanged, and garbage is in quarantine",
+            found,
+            stored,
+            f"{counts['compared']} messages",
         ),
         _check("each app's topic holds what consent allows, and nothing else", found, shared, distinct),
         _check("the order of each device is kept at each stage", found, ("overtaken",), f"{counts['receipted']} messages"),
@@ -116,25 +118,26 @@ def _shown(examples: list[Any]) -> str:
 
 def _rows(facts: Facts, connection: Connection[Any]) -> None:
     counts: defaultdict[str, int] = defaultdict(int)
-    letters = read_quarantined(connection, to_datetime(0))
+    kept = evidence.kept(connection)
+    judge.judge_quarantine(facts.findings, kept)
+    correlations = {one.correlation for one in kept}
     for device, subject in facts.cast.subjects.items():
         receipted = facts.sequences(device, facts.receipted[device])
         unanswered = facts.sequences(device, facts.sent[device].keys()) - receipted
         expected, optional = _values(facts.written, device, receipted), _values(facts.written, device, unanswered)
-        quarantined = {one[1] for one in letters if isinstance(one, tuple) and one[0] == device}
+        quarantined = {one.sequence for one in kept if one.device == device and one.sequence is not None}
         rows = list(evidence.rows_of(connection, device))
         judge.judge_rows(facts.findings, device, expected, optional, [row[:2] for row in rows], quarantined)
         for value, _, whose in rows:
             if whose != subject:
                 facts.findings.add("changed", f"{device} message {value.sequence} stands under another subject")
         garbage = {one for one in facts.receipted[device] if facts.sent[device][one].garbage}
-        judge.judge_garbage(facts.findings, device, garbage, {one for one in letters if isinstance(one, str)})
+        judge.judge_garbage(facts.findings, device, garbage, correlations)
         counts["receipted"] += len(receipted)
         counts["garbage"] += len(garbage)
         counts["compared"] += len(receipted) + len(garbage)
         counts["rows"] += len(rows)
-        counts["quarantined"] += len(quarantined)
-    facts.counts.update(counts)
+    facts.counts.update(counts, quarantined=len(kept))
 
 
 def _values(written: Written, device: str, sequences: set[int]) -> dict[Value, float]:
