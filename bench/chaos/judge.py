@@ -15,6 +15,8 @@ from simulators.garbage import KINDS
 EXAMPLES = 10
 GRACE = SECOND
 """How long after a withdrawal was committed something may still be appended to the app's topic (docs/delivery.md, 23)."""
+SURELY = 2 * SECOND
+"""So long after its arrival a shared reading is on its app's topic, if nothing is disturbed (docs/delivery.md, 31)."""
 
 
 @dataclass
@@ -170,6 +172,28 @@ def judge_prefix(findings: Findings, app: str, device: str, before: Sequence[int
     missing = set(before[: len(after)]) - set(after)
     for sequence in sorted(missing):
         findings.add("withheld", f"{app}: {device} message {sequence}, although later ones came")
+
+
+def judge_begun(findings: Findings, app: str, device: str, arrived: int | None, calm_until: int, released: int) -> bool:
+    """Look for a device of which an app got nothing before the consent ended although it surely should: ``withheld``.
+
+    Args:
+        findings: what is found is added.
+        app: its name.
+        device: key of the device, of a subject who withdrew.
+        arrived: when its first shared message came, microseconds; None where none did.
+        calm_until: when the first fault or the withdrawal came, whichever was first, microseconds.
+        released: how many of its messages the app got.
+
+    Returns:
+        Whether that could be told: what comes shortly before the first fault may rightly wait until the consent is over.
+    """
+    if released:
+        return True
+    sure = arrived is not None and arrived + SURELY <= calm_until
+    if sure:
+        findings.add("withheld", f"{app}: {device} all that came before the withdrawal")
+    return sure
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class Facts:
     released: dict[str, list[Release]]
     database: DatabaseSettings
     withdrawn: dict[str, int]
+    calm_until: int
     findings: Findings = field(default_factory=Findings)
     counts: dict[str, int] = field(default_factory=dict)
     apps: dict[str, AppFacts] = field(default_factory=dict)
@@ -84,7 +85,7 @@ def judge_all(facts: Facts) -> list[Check]:
         raised = evidence.raised(connection)
     _orders(facts)
     for app in facts.cast.access:
-        facts.apps[app] = _app(facts, app)
+        facts.apps[app] = judge_topic(facts, app)
     missing, strange = _alerts(facts, raised)
     found, counts = facts.findings, facts.counts
     stored = ("lost", "doubled", "changed", "invented", "quarantined though valid")
@@ -154,18 +155,37 @@ def _orders(facts: Facts) -> None:
     facts.counts["raw_messages"] = facts.logs.raw_messages
 
 
-def _app(facts: Facts, app: str) -> AppFacts:
+def judge_topic(facts: Facts, app: str) -> AppFacts:
+    """Judge an app's topic: what stands there, in which order, and what a consent that ended let through.
+
+    Args:
+        facts: the findings and counts are added to them.
+        app: its name.
+
+    Returns:
+        How the topic looks.
+    """
     ended = {person.subject: facts.withdrawn[person.subject] for person in facts.cast.people if person.withdraws_from == app}
     promised = promises(facts, app, ended)
     seen = judge.judge_app(facts.findings, app, promised, facts.released[app], ended)
-    subjects = facts.cast.subjects
     for device, order in seen.order.items():
-        before = facts.logs.vitals.get(device, [])
-        judge.judge_same_order(facts.findings, device, before, order, app)
-        if subjects[device] in ended:
-            judge.judge_prefix(facts.findings, app, device, before, order)
+        judge.judge_same_order(facts.findings, device, facts.logs.vitals.get(device, []), order, app)
+    if ended:
+        _ended(facts, app, promised, seen, ended)
     facts.counts[f"promised to {app}"] = sum(one.required for one in promised.values())
     return seen
+
+
+def _ended(facts: Facts, app: str, promised: dict[str, Promise], seen: AppFacts, ended: dict[str, int]) -> None:
+    """Look at each device of those who withdrew, also where the app got nothing of it."""
+    untold = 0
+    for device, subject in sorted({(one.device, one.subject) for one in promised.values() if one.subject in ended}):
+        order = seen.order.get(device, [])
+        judge.judge_prefix(facts.findings, app, device, facts.logs.vitals.get(device, []), order)
+        first = min((one.received_at for one in facts.logs.arrivals.get(device, [])), default=None)
+        calm_until = min(facts.calm_until, ended[subject])
+        untold += not judge.judge_begun(facts.findings, app, device, first, calm_until, len(order))
+    facts.counts[f"devices of which {app} rightly got nothing"] = untold
 
 
 def promises(facts: Facts, app: str, ended: Collection[str]) -> dict[str, Promise]:

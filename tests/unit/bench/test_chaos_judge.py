@@ -7,6 +7,7 @@ from bench.chaos.judge import (
     Promise,
     Release,
     judge_app,
+    judge_begun,
     judge_garbage,
     judge_prefix,
     judge_quarantine,
@@ -155,6 +156,20 @@ def test_of_what_an_ended_consent_released_none_may_be_missing_before_the_last()
         found = Findings()
         judge_prefix(found, "rhythm", "clinic/d", [1, 2, 3, 4], after)
         assert found.counts["withheld"] == withheld, after
+
+
+def test_a_device_of_which_an_ended_consent_released_nothing_is_found_where_it_had_the_time() -> None:
+    calm_until = 10 * SECOND
+    for arrived, released, told, withheld in (
+        (8 * SECOND, 0, True, 1),
+        (8 * SECOND, 1, True, 0),
+        (8 * SECOND + 1, 0, False, 0),
+        (None, 0, False, 0),
+        (9 * SECOND, 3, True, 0),
+    ):
+        found = Findings()
+        assert judge_begun(found, "rhythm", "clinic/d", arrived, calm_until, released) == told, arrived
+        assert found.counts["withheld"] == withheld, arrived
 
 
 def test_a_transition_told_again_with_another_content_is_a_contradiction() -> None:
