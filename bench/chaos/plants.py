@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from bench.chaos.evidence import STREAMS_GROUP
 from bench.chaos.platform import Platform
 from contracts import frames
-from contracts.errors import Unavailable
+from contracts.errors import Code, Stage, Unavailable
 from contracts.frames import RawFrame
 from contracts.instants import SECOND
 from contracts.observation import Observation
@@ -42,6 +42,8 @@ class Plant(StrEnum):
     """The workers' place in the raw topic is moved over a record, as a worker that commits too much would; no keeper mends it."""
     DOUBLED_ROW = "doubled-row"
     """A stored reading is stored again a microsecond later, past the unique index."""
+    QUARANTINED_MESSAGE = "quarantined-message"
+    """A message that is stored is put into quarantine, too, as if nobody had had its device."""
     UNCONSENTED_RECORD = "unconsented-record"
     """A reading of somebody who shares with nobody is put on an app's topic, with operator's rights."""
 
@@ -153,6 +155,29 @@ def double_row(owner: DatabaseSettings) -> str:
         ).fetchone()
     assert row is not None, "nothing is stored that could be doubled"
     return f"a row of message {row[1]} of the device with key {row[0]} was doubled"
+
+
+def quarantine_message(owner: DatabaseSettings) -> str:
+    """Put a valid message into quarantine.
+
+    Args:
+        owner: the schema's owner.
+
+    Returns:
+        Which, in words.
+    """
+    with psycopg.connect(owner.conninfo(), autocommit=True) as connection:
+        row = connection.execute(
+            "INSERT INTO quarantine (source, source_index, messages, org, device, stage, code, words, field, topic, payload,"
+            "  received_at, quarantined_at, software)"
+            " SELECT 'planted', 0, 1, d.org, d.name, %s, %s, '', '', '',"
+            "  convert_to(json_build_object('sequence', o.sequence)::text, 'UTF8'), o.received_at, now(), 'planted'"
+            " FROM observations o JOIN devices d USING (device_key) LIMIT 1"
+            " RETURNING org || '/' || device, convert_from(payload, 'UTF8')",
+            [Stage.NORMALISE.value, Code.UNASSIGNED.value],
+        ).fetchone()
+    assert row is not None, "nothing is stored that could be put into quarantine"
+    return f"the message {row[1]} of {row[0]} was put into quarantine"
 
 
 async def release_without_consent(

@@ -272,9 +272,10 @@ class Run:
         ]
 
     async def _plant(self) -> None:
-        if Plant.DOUBLED_ROW in self.options.plants:
-            owner = operator.settings(DatabaseSettings, self.platform.stack.settings("owner"))
-            self.observed.planted.append(await asyncio.to_thread(plants.double_row, owner))
+        owner = operator.settings(DatabaseSettings, self.platform.stack.settings("owner"))
+        for plant, done in ((Plant.DOUBLED_ROW, plants.double_row), (Plant.QUARANTINED_MESSAGE, plants.quarantine_message)):
+            if plant in self.options.plants:
+                self.observed.planted.append(await asyncio.to_thread(done, owner))
         if Plant.UNCONSENTED_RECORD in self.options.plants:
             stranger = next(one for one in self.cast.devices if one.subject == load.STRANGER and one.model == "agora-thermometer")
             reading = self.written.observations(stranger.key, stranger.subject, 1, clock.now())[0]

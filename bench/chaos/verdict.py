@@ -138,7 +138,8 @@ def _rows(facts: Facts, connection: Connection[Any]) -> None:
         counts["garbage"] += len(garbage)
         counts["compared"] += len(receipted) + len(garbage)
         counts["rows"] += len(rows)
-    facts.counts.update(counts, quarantined=len(kept))
+        counts["quarantined"] += len(quarantined)
+    facts.counts.update(counts)
 
 
 def _values(written: Written, device: str, sequences: set[int]) -> dict[Value, float]:
