@@ -87,18 +87,21 @@ def _move_group(platform: Platform, place: TopicPartition, offset: int) -> None:
 
 
 async def _waiting_record(operator: KafkaSettings) -> tuple[TopicPartition, int]:
-    """Wait for a raw record that no worker has read, and without which something is missing."""
+    """Wait for a raw record that no worker has read, and without which something is missing.
+
+    It must come after the workers' end: one that had to be killed may have written what it had not committed yet.
+    """
     watcher = kafka.consumer(operator, STREAMS_GROUP)
     await watcher.start()
     try:
         places = [TopicPartition(RAW.name, number) for number in range(PARTITIONS)]
         watcher.assign(places)
+        unread = await watcher.end_offsets(places)
         async with asyncio.timeout(GATHER_SECONDS):
             while True:
                 for place, end in (await watcher.end_offsets(places)).items():
-                    committed = await watcher.committed(place) or 0
-                    if end > committed + 1:
-                        found = first_that_counts(await _frames(watcher, place, end), committed, clock.now())
+                    if end > unread[place]:
+                        found = first_that_counts(await _frames(watcher, place, end), unread[place], clock.now())
                         if found is not None:
                             return place, found
                 await asyncio.sleep(0.2)
@@ -118,19 +121,19 @@ async def _frames(watcher: AIOKafkaConsumer, place: TopicPartition, end: int) ->
     return found
 
 
-def first_that_counts(found: Mapping[int, RawFrame], committed: int, now: int) -> int | None:
+def first_that_counts(found: Mapping[int, RawFrame], unread: int, now: int) -> int | None:
     """Give the first record that holds a message of which no other record has a copy; pure.
 
     Args:
         found: the partition's frames by offset.
-        committed: where the workers go on.
+        unread: from where on no worker has read.
         now: the present, microseconds; a message younger than ``SETTLED`` may still be sent again.
 
     Returns:
         Its offset, or None.
     """
     copies = Counter(message.payload for frame in found.values() for message in frame.messages)
-    for offset in sorted(offset for offset in found if offset >= committed):
+    for offset in sorted(offset for offset in found if offset >= unread):
         for message in found[offset].messages:
             receipted = message.correlation is not None or message.message_id is not None
             if receipted and copies[message.payload] == 1 and message.received_at < now - SETTLED:
