@@ -39,7 +39,10 @@ def chaos(
     rate: Annotated[float, typer.Option(min=1.0, max=5000.0, help="Messages a second.")] = 200.0,
     report: Annotated[Path | None, typer.Option(help="Write plan, recovery times, checks and counts as JSON.")] = None,
     plant: Annotated[
-        str, typer.Option(help="Do wrong on purpose: skipped-frame, doubled-row or unconsented-record; the check must find it.")
+        str,
+        typer.Option(
+            help="Do wrong on purpose: skipped-frame, doubled-row, quarantined-message, unconsented-record; it must be found."
+        ),
     ] = "",
     garbage: Annotated[int, typer.Option("--garbage", min=0, help="Instead of faults: publish so many messages of garbage.")] = 0,
 ) -> None:

@@ -76,6 +76,26 @@ def enrol(connection: Connection[Any], users: KafkaUsers, people: Sequence[Perso
     return Cast(tuple(people), enrolled, access, given)
 
 
+def withdraw(connection: Connection[Any], consent: str) -> int:
+    """Withdraw a consent.
+
+    Args:
+        connection: operator's, autocommitting.
+        consent: its id.
+
+    Returns:
+        Since when, microseconds, as its record says. Taken after the call, the time a slow database takes to answer, or a second
+        attempt after an answer that was lost, would be added to what apps may still get. The commit follows the record's instant
+        at once; only a database that is frozen just between the two would make a release look later than it is.
+
+    Raises:
+        psycopg.OperationalError: the database is away.
+    """
+    withdrawn_at = consents.withdraw(connection, consent, BY).withdrawn_at
+    assert withdrawn_at is not None
+    return withdrawn_at
+
+
 def _devices(connection: Connection[Any], people: Sequence[Person]) -> tuple[DeviceCredential, ...]:
     planned = [(person, model) for person in people for model in MODELS]
     made = devices.enrol_many(connection, [devices.NewDevice(ORG, device_name(*one), one[1]) for one in planned])

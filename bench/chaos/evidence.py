@@ -13,9 +13,10 @@ from aiokafka import TopicPartition
 from psycopg import Connection
 
 from bench.chaos.alerts import Arrival, Raised
-from bench.chaos.judge import Release
+from bench.chaos.judge import Kept, Release
 from bench.chaos.load import Value
 from contracts.alerts import AlertTransition, decode_transition
+from contracts.down import correlation_text
 from contracts.errors import Unavailable
 from contracts.frames import decode_raw
 from contracts.instants import from_datetime
@@ -136,11 +137,13 @@ async def _all(settings: KafkaSettings, topic: Topic) -> AsyncIterator[KafkaReco
 
 
 def sequence_of(payload: bytes) -> int | None:
-    """Read a message's number; None for garbage, which has none."""
+    """Read a message's number, also from a reading of it that the store refused; None for garbage, which has none."""
     try:
         body = orjson.loads(payload)
     except orjson.JSONDecodeError:
         return None
+    if isinstance(body, dict):
+        body = body.get("observation", body)
     sequence = body.get("sequence") if isinstance(body, dict) else None
     return sequence if isinstance(sequence, int) else None
 
@@ -190,6 +193,25 @@ def rows_of(connection: Connection[Any], device: str) -> Iterator[tuple[Value, f
     """
     for code, site, moment, sequence, value, subject in connection.execute(_ROWS, [device]):
         yield Value(code, site, from_datetime(moment), sequence), value, subject
+
+
+def kept(connection: Connection[Any]) -> list[Kept]:
+    """Read the quarantine.
+
+    Args:
+        connection: as a role that reads it.
+    """
+    rows = connection.execute("SELECT org, device, payload, correlation, stage, code FROM quarantine")
+    return [
+        Kept(
+            f"{org}/{device}" if device else "",
+            sequence_of(bytes(payload)),
+            "" if correlation is None else correlation_text(bytes(correlation)),
+            stage,
+            code,
+        )
+        for org, device, payload, correlation, stage, code in rows
+    ]
 
 
 def raised(connection: Connection[Any]) -> set[Raised]:

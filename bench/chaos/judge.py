@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bench.chaos.load import Value
+from contracts.errors import Stage
 from contracts.instants import SECOND
+from simulators.garbage import KINDS
 
 EXAMPLES = 10
 GRACE = SECOND
 """How long after a withdrawal was committed something may still be appended to the app's topic (docs/delivery.md, 23)."""
+SURELY = 2 * SECOND
+"""So long after its arrival a shared reading is on its app's topic, if nothing is disturbed (docs/delivery.md, 31)."""
 
 
 @dataclass
@@ -51,7 +56,7 @@ def judge_rows(
         receipted: values of the messages that got their receipt.
         unanswered: values of those that did not; they may be stored or not.
         rows: all its rows in the database.
-        quarantined: sequences of its messages in quarantine.
+        quarantined: sequences of its messages in quarantine; they are not lost, but ``judge_quarantine`` finds them.
     """
     seen: set[Value] = set()
     known = {(value.vital, value.sequence) for value in receipted} | {(value.vital, value.sequence) for value in unanswered}
@@ -68,6 +73,43 @@ def judge_rows(
     for identity in receipted.keys() - seen:
         if identity.sequence not in quarantined:
             findings.add("lost", f"{device} message {identity.sequence} {identity.vital}")
+
+
+class Kept(NamedTuple):
+    """A row of the quarantine.
+
+    Attributes:
+        device: key, or empty where a record was refused whole.
+        sequence: of the message, also where one of its readings was refused by the store; None for garbage, which has none.
+        correlation: of the message, or empty.
+        stage: who refused it.
+        code: why.
+    """
+
+    device: str
+    sequence: int | None
+    correlation: str
+    stage: str
+    code: str
+
+
+def judge_quarantine(findings: Findings, kept: Iterable[Kept]) -> None:
+    """Look for what is in quarantine and was not made to be refused: ``quarantined though valid``.
+
+    No fault excuses it. Devices send two things: numbered messages that are valid, and garbage without a number. Nobody sets a
+    clock, lends or retires a device, or sends other values under one number while the load lasts. Before it begins, the routers
+    know the consents; these were given after the last loan, and the registry's changes reach Kafka in their order, so every loan
+    stands there. A worker with an older view must ask Kafka before it refuses, and whatever comes twice is a duplicate.
+
+    Args:
+        findings: what is found is added.
+        kept: all rows.
+    """
+    for one in kept:
+        garbage = one.device and one.sequence is None and one.stage == Stage.NORMALISE and one.code in KINDS
+        if not garbage:
+            message = "record" if one.sequence is None else f"message {one.sequence}"
+            findings.add("quarantined though valid", f"{one.device or 'a whole'} {message}: {one.code} at {one.stage}")
 
 
 def judge_garbage(findings: Findings, device: str, receipted: Iterable[str], quarantined: Collection[str]) -> None:
@@ -130,6 +172,28 @@ def judge_prefix(findings: Findings, app: str, device: str, before: Sequence[int
     missing = set(before[: len(after)]) - set(after)
     for sequence in sorted(missing):
         findings.add("withheld", f"{app}: {device} message {sequence}, although later ones came")
+
+
+def judge_begun(findings: Findings, app: str, device: str, arrived: int | None, calm_until: int, released: int) -> bool:
+    """Look for a device of which an app got nothing before the consent ended although it surely should: ``withheld``.
+
+    Args:
+        findings: what is found is added.
+        app: its name.
+        device: key of the device, of a subject who withdrew.
+        arrived: when its first shared message came, microseconds; None where none did.
+        calm_until: when the first fault or the withdrawal came, whichever was first, microseconds.
+        released: how many of its messages the app got.
+
+    Returns:
+        Whether that could be told: what comes shortly before the first fault may rightly wait until the consent is over.
+    """
+    if released:
+        return True
+    sure = arrived is not None and arrived + SURELY <= calm_until
+    if sure:
+        findings.add("withheld", f"{app}: {device} all that came before the withdrawal")
+    return sure
 
 
 @dataclass(frozen=True)

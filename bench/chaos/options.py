@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -41,7 +42,8 @@ class Observed:
         begun: ``time.monotonic`` at the start of the load.
         said: what happened, newest last.
         planted: what was done wrong on purpose.
-        withdrawn: by subject, when the withdrawal of its consent was committed, microseconds.
+        withdrawn: by subject, when its consent was withdrawn as its record says, microseconds.
+        calm_until: when the first fault began, microseconds.
         drained: whether every message got its receipt.
     """
 
@@ -50,6 +52,7 @@ class Observed:
     said: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
     planted: list[str] = field(default_factory=list)
     withdrawn: dict[str, int] = field(default_factory=dict)
+    calm_until: int = sys.maxsize
     drained: bool = False
 
     @property

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from bench.chaos.evidence import STREAMS_GROUP
 from bench.chaos.platform import Platform
 from contracts import frames
-from contracts.errors import Unavailable
+from contracts.errors import Code, Stage, Unavailable
 from contracts.frames import RawFrame
 from contracts.instants import SECOND
 from contracts.observation import Observation
@@ -42,6 +42,8 @@ class Plant(StrEnum):
     """The workers' place in the raw topic is moved over a record, as a worker that commits too much would; no keeper mends it."""
     DOUBLED_ROW = "doubled-row"
     """A stored reading is stored again a microsecond later, past the unique index."""
+    QUARANTINED_MESSAGE = "quarantined-message"
+    """A message that is stored is put into quarantine, too, as if nobody had had its device."""
     UNCONSENTED_RECORD = "unconsented-record"
     """A reading of somebody who shares with nobody is put on an app's topic, with operator's rights."""
 
@@ -85,18 +87,21 @@ def _move_group(platform: Platform, place: TopicPartition, offset: int) -> None:
 
 
 async def _waiting_record(operator: KafkaSettings) -> tuple[TopicPartition, int]:
-    """Wait for a raw record that no worker has read, and without which something is missing."""
+    """Wait for a raw record that no worker has read, and without which something is missing.
+
+    It must come after the workers' end: one that had to be killed may have written what it had not committed yet.
+    """
     watcher = kafka.consumer(operator, STREAMS_GROUP)
     await watcher.start()
     try:
         places = [TopicPartition(RAW.name, number) for number in range(PARTITIONS)]
         watcher.assign(places)
+        unread = await watcher.end_offsets(places)
         async with asyncio.timeout(GATHER_SECONDS):
             while True:
                 for place, end in (await watcher.end_offsets(places)).items():
-                    committed = await watcher.committed(place) or 0
-                    if end > committed + 1:
-                        found = first_that_counts(await _frames(watcher, place, end), committed, clock.now())
+                    if end > unread[place]:
+                        found = first_that_counts(await _frames(watcher, place, end), unread[place], clock.now())
                         if found is not None:
                             return place, found
                 await asyncio.sleep(0.2)
@@ -116,19 +121,19 @@ async def _frames(watcher: AIOKafkaConsumer, place: TopicPartition, end: int) ->
     return found
 
 
-def first_that_counts(found: Mapping[int, RawFrame], committed: int, now: int) -> int | None:
+def first_that_counts(found: Mapping[int, RawFrame], unread: int, now: int) -> int | None:
     """Give the first record that holds a message of which no other record has a copy; pure.
 
     Args:
         found: the partition's frames by offset.
-        committed: where the workers go on.
+        unread: from where on no worker has read.
         now: the present, microseconds; a message younger than ``SETTLED`` may still be sent again.
 
     Returns:
         Its offset, or None.
     """
     copies = Counter(message.payload for frame in found.values() for message in frame.messages)
-    for offset in sorted(offset for offset in found if offset >= committed):
+    for offset in sorted(offset for offset in found if offset >= unread):
         for message in found[offset].messages:
             receipted = message.correlation is not None or message.message_id is not None
             if receipted and copies[message.payload] == 1 and message.received_at < now - SETTLED:
@@ -153,6 +158,29 @@ def double_row(owner: DatabaseSettings) -> str:
         ).fetchone()
     assert row is not None, "nothing is stored that could be doubled"
     return f"a row of message {row[1]} of the device with key {row[0]} was doubled"
+
+
+def quarantine_message(owner: DatabaseSettings) -> str:
+    """Put a valid message into quarantine.
+
+    Args:
+        owner: the schema's owner.
+
+    Returns:
+        Which, in words.
+    """
+    with psycopg.connect(owner.conninfo(), autocommit=True) as connection:
+        row = connection.execute(
+            "INSERT INTO quarantine (source, source_index, messages, org, device, stage, code, words, field, topic, payload,"
+            "  received_at, quarantined_at, software)"
+            " SELECT 'planted', 0, 1, d.org, d.name, %s, %s, '', '', '',"
+            "  convert_to(json_build_object('sequence', o.sequence)::text, 'UTF8'), o.received_at, now(), 'planted'"
+            " FROM observations o JOIN devices d USING (device_key) LIMIT 1"
+            " RETURNING org || '/' || device, convert_from(payload, 'UTF8')",
+            [Stage.NORMALISE.value, Code.UNASSIGNED.value],
+        ).fetchone()
+    assert row is not None, "nothing is stored that could be put into quarantine"
+    return f"the message {row[1]} of {row[0]} was put into quarantine"
 
 
 async def release_without_consent(

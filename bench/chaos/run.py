@@ -24,7 +24,6 @@ from contracts.topics import REGISTRY_APPS, REGISTRY_CONSENTS
 from deploy.local.instance import Instance
 from runtime import clock
 from runtime.settings import DatabaseSettings, KafkaSettings
-from sharing import consents
 from sharing.kafka_users import KafkaUsers
 from sharing.pseudonyms import AppPseudonyms, master_of
 from simulators.connection import BrokerAddress
@@ -196,6 +195,7 @@ class Run:
             for fault in self.plan:
                 await asyncio.sleep(max(0.0, fault.at - self.observed.elapsed))
                 happened = Happened(fault, round(self.observed.elapsed, 1))
+                self.observed.calm_until = min(self.observed.calm_until, clock.now())
                 self.tell(str(fault))
                 self.happened.append(happened)
                 self.watch.happened.append(happened)
@@ -218,18 +218,19 @@ class Run:
         for person in self.cast.people:
             if person.withdraws_from:
                 consent = self.cast.consents[person.subject, person.withdraws_from].consent
-                while not await asyncio.to_thread(self._try_to_withdraw, consent):  # noqa: ASYNC110 - waits for a server
+                # Waits for a server.
+                while (withdrawn := await asyncio.to_thread(self._try_to_withdraw, consent)) is None:  # noqa: ASYNC110
                     await asyncio.sleep(LOOK_SECONDS)
-                self.observed.withdrawn[person.subject] = clock.now()
-                self.tell(f"{person.subject} withdrew the consent to {person.withdraws_from}")
+                self.observed.withdrawn[person.subject] = withdrawn
+                late = (clock.now() - withdrawn) / SECOND
+                self.tell(f"{person.subject} withdrew the consent to {person.withdraws_from}, known {late:.2f} s later")
 
-    def _try_to_withdraw(self, consent: str) -> bool:
+    def _try_to_withdraw(self, consent: str) -> int | None:
         try:
             with psycopg.connect(self.database.conninfo(), autocommit=True) as connection:
-                consents.withdraw(connection, consent, cast.BY)
+                return cast.withdraw(connection, consent)
         except psycopg.OperationalError:
-            return False  # the database is away just now
-        return True
+            return None  # the database is away just now
 
     async def _settle(self, fleet: Fleet) -> None:
         self._enter("devices stop; waiting for their receipts")
@@ -244,9 +245,8 @@ class Run:
         logs = await evidence.read_logs(self.kafka)
         released = {app: await evidence.read_app(settings, app) for app, settings in self.apps_kafka.items()}
         self._enter("comparing")
-        self.facts = Facts(
-            self.cast, self.written, fleet, self.pseudonyms, logs, released, self.database, self.observed.withdrawn
-        )
+        withdrawn, calm_until = self.observed.withdrawn, self.observed.calm_until
+        self.facts = Facts(self.cast, self.written, fleet, self.pseudonyms, logs, released, self.database, withdrawn, calm_until)
         return [*self._own_checks(fleet), *await asyncio.to_thread(judge_all, self.facts)]
 
     def _own_checks(self, fleet: Fleet) -> list[Check]:
@@ -272,9 +272,10 @@ class Run:
         ]
 
     async def _plant(self) -> None:
-        if Plant.DOUBLED_ROW in self.options.plants:
-            owner = operator.settings(DatabaseSettings, self.platform.stack.settings("owner"))
-            self.observed.planted.append(await asyncio.to_thread(plants.double_row, owner))
+        owner = operator.settings(DatabaseSettings, self.platform.stack.settings("owner"))
+        for plant, done in ((Plant.DOUBLED_ROW, plants.double_row), (Plant.QUARANTINED_MESSAGE, plants.quarantine_message)):
+            if plant in self.options.plants:
+                self.observed.planted.append(await asyncio.to_thread(done, owner))
         if Plant.UNCONSENTED_RECORD in self.options.plants:
             stranger = next(one for one in self.cast.devices if one.subject == load.STRANGER and one.model == "agora-thermometer")
             reading = self.written.observations(stranger.key, stranger.subject, 1, clock.now())[0]

@@ -11,12 +11,11 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from bench.audit import read_quarantined
 from bench.chaos import alerts, evidence, judge
 from bench.chaos.cast import Cast
 from bench.chaos.judge import AppFacts, Findings, Promise, Release
 from bench.chaos.load import Value, Written
-from contracts.instants import to_datetime, to_text
+from contracts.instants import to_text
 from runtime.settings import DatabaseSettings
 from sharing.fhir.observation import group, identity
 from sharing.pseudonyms import AppPseudonyms
@@ -51,6 +50,7 @@ class Facts:
     released: dict[str, list[Release]]
     database: DatabaseSettings
     withdrawn: dict[str, int]
+    calm_until: int
     findings: Findings = field(default_factory=Findings)
     counts: dict[str, int] = field(default_factory=dict)
     apps: dict[str, AppFacts] = field(default_factory=dict)
@@ -85,15 +85,18 @@ def judge_all(facts: Facts) -> list[Check]:
         raised = evidence.raised(connection)
     _orders(facts)
     for app in facts.cast.access:
-        facts.apps[app] = _app(facts, app)
+        facts.apps[app] = judge_topic(facts, app)
     missing, strange = _alerts(facts, raised)
     found, counts = facts.findings, facts.counts
-    stored = ("lost", "doubled", "changed", "invented")
+    stored = ("lost", "doubled", "changed", "invented", "quarantined though valid")
     shared = ("without consent", "withheld", "changed on the way to an app")
     distinct = ", ".join(f"{app} {one.distinct} ids in {one.records} records" for app, one in facts.apps.items())
     return [
         _check(
-            "what was receipted is stored once and unchanged, or in quarantine", found, stored, f"{counts['compared']} messages"
+            "what was receipted is stored once and unchanged, and garbage is in quarantine",
+            found,
+            stored,
+            f"{counts['compared']} messages",
         ),
         _check("each app's topic holds what consent allows, and nothing else", found, shared, distinct),
         _check("the order of each device is kept at each stage", found, ("overtaken",), f"{counts['receipted']} messages"),
@@ -116,19 +119,21 @@ def _shown(examples: list[Any]) -> str:
 
 def _rows(facts: Facts, connection: Connection[Any]) -> None:
     counts: defaultdict[str, int] = defaultdict(int)
-    letters = read_quarantined(connection, to_datetime(0))
+    kept = evidence.kept(connection)
+    judge.judge_quarantine(facts.findings, kept)
+    correlations = {one.correlation for one in kept}
     for device, subject in facts.cast.subjects.items():
         receipted = facts.sequences(device, facts.receipted[device])
         unanswered = facts.sequences(device, facts.sent[device].keys()) - receipted
         expected, optional = _values(facts.written, device, receipted), _values(facts.written, device, unanswered)
-        quarantined = {one[1] for one in letters if isinstance(one, tuple) and one[0] == device}
+        quarantined = {one.sequence for one in kept if one.device == device and one.sequence is not None}
         rows = list(evidence.rows_of(connection, device))
         judge.judge_rows(facts.findings, device, expected, optional, [row[:2] for row in rows], quarantined)
         for value, _, whose in rows:
             if whose != subject:
                 facts.findings.add("changed", f"{device} message {value.sequence} stands under another subject")
         garbage = {one for one in facts.receipted[device] if facts.sent[device][one].garbage}
-        judge.judge_garbage(facts.findings, device, garbage, {one for one in letters if isinstance(one, str)})
+        judge.judge_garbage(facts.findings, device, garbage, correlations)
         counts["receipted"] += len(receipted)
         counts["garbage"] += len(garbage)
         counts["compared"] += len(receipted) + len(garbage)
@@ -151,18 +156,37 @@ def _orders(facts: Facts) -> None:
     facts.counts["raw_messages"] = facts.logs.raw_messages
 
 
-def _app(facts: Facts, app: str) -> AppFacts:
+def judge_topic(facts: Facts, app: str) -> AppFacts:
+    """Judge an app's topic: what stands there, in which order, and what a consent that ended let through.
+
+    Args:
+        facts: the findings and counts are added to them.
+        app: its name.
+
+    Returns:
+        How the topic looks.
+    """
     ended = {person.subject: facts.withdrawn[person.subject] for person in facts.cast.people if person.withdraws_from == app}
     promised = promises(facts, app, ended)
     seen = judge.judge_app(facts.findings, app, promised, facts.released[app], ended)
-    subjects = facts.cast.subjects
     for device, order in seen.order.items():
-        before = facts.logs.vitals.get(device, [])
-        judge.judge_same_order(facts.findings, device, before, order, app)
-        if subjects[device] in ended:
-            judge.judge_prefix(facts.findings, app, device, before, order)
+        judge.judge_same_order(facts.findings, device, facts.logs.vitals.get(device, []), order, app)
+    if ended:
+        _ended(facts, app, promised, seen, ended)
     facts.counts[f"promised to {app}"] = sum(one.required for one in promised.values())
     return seen
+
+
+def _ended(facts: Facts, app: str, promised: dict[str, Promise], seen: AppFacts, ended: dict[str, int]) -> None:
+    """Look at each device of those who withdrew, also where the app got nothing of it."""
+    untold = 0
+    for device, subject in sorted({(one.device, one.subject) for one in promised.values() if one.subject in ended}):
+        order = seen.order.get(device, [])
+        judge.judge_prefix(facts.findings, app, device, facts.logs.vitals.get(device, []), order)
+        first = min((one.received_at for one in facts.logs.arrivals.get(device, [])), default=None)
+        calm_until = min(facts.calm_until, ended[subject])
+        untold += not judge.judge_begun(facts.findings, app, device, first, calm_until, len(order))
+    facts.counts[f"devices of which {app} rightly got nothing"] = untold
 
 
 def promises(facts: Facts, app: str, ended: Collection[str]) -> dict[str, Promise]:

@@ -45,14 +45,15 @@ def test_parts_killed_frozen_and_cut_off_under_load_lose_double_change_and_leak_
 
 
 @pytest.mark.timeout(300)
-def test_a_skipped_frame_a_doubled_row_and_a_record_without_consent_are_found(tmp_path: Path) -> None:
-    plants = "skipped-frame,doubled-row,unconsented-record"
+def test_a_skipped_frame_a_doubled_row_a_message_in_quarantine_and_a_record_without_consent_are_found(tmp_path: Path) -> None:
+    plants = "skipped-frame,doubled-row,quarantined-message,unconsented-record"
     done, found = chaos(tmp_path / "chaos.json", "--kills", "0", "--seconds", "10", "--seed", "3", "--plant", plants)
     assert done.returncode == 1, done.stdout[-6000:] + done.stderr[-3000:]
-    assert len(found["planted"]) == 3
+    assert len(found["planted"]) == 4
     wrong = found["wrong"]["counts"]
     assert 0 < wrong["lost"] < 100, "the skipped frame's messages, and no others"
     assert wrong["doubled"] == 1
+    assert wrong["quarantined though valid"] == 1
     assert wrong["without consent"] == 1
     failed = {check["name"] for check in found["checks"] if not check["passed"]}
     assert "the ledger closes" in failed

@@ -50,6 +50,16 @@ def test_every_promise_is_in_must_or_should_and_has_a_proof() -> None:
         assert PROOF.search(words), number
 
 
+@pytest.mark.parametrize("title", ["Known traps", "Locked doors"])
+def test_every_trap_and_every_door_has_a_proof(title: str) -> None:
+    section = DELIVERY.read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
+    promised, _, _ = section.partition("\n*Not promised.*")
+    _, *bullets = re.split(r"^- ", promised, flags=re.MULTILINE)
+    assert bullets
+    for words in bullets:
+        assert PROOF.search(words), words
+
+
 @EACH
 def test_every_command_that_a_page_shows_exists_with_its_options(path: Path) -> None:
     for found in CALL.finditer(path.read_text()):

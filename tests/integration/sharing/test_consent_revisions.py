@@ -10,6 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from bench.chaos import cast
 from contracts.registry import ConsentRecord
 from contracts.topics import REGISTRY_CONSENTS
 from deploy.local.stack import Stack
@@ -130,6 +131,13 @@ def test_a_revoked_app_gets_no_consent(platform: Platform, app: str) -> None:
     platform.connection.execute("UPDATE apps SET revoked_at = now() WHERE name = %s", [app])
     with pytest.raises(ConsentRefused, match="no active app"):
         consents.grant(platform.connection, asked(platform.subject("p"), app), by="an operator")
+
+
+def test_chaos_takes_a_withdrawal_at_the_instant_of_its_record_also_when_it_asks_again(platform: Platform, app: str) -> None:
+    granted = consents.grant(platform.connection, asked(platform.subject("p"), app), by="an operator")
+    first = cast.withdraw(platform.connection, granted.consent)
+    again = cast.withdraw(platform.connection, granted.consent)
+    assert first == again == consents.find(platform.connection, granted.consent).withdrawn_at
 
 
 def test_an_app_whose_topic_is_not_made_yet_gets_no_consent_and_who_asks_is_told_what_to_do(platform: Platform, app: str) -> None:

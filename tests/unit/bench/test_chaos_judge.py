@@ -1,20 +1,25 @@
 """The pure checks: each of them must see what is wrong, and nothing where all is well."""
 
-from bench.chaos.evidence import contradictions
+from bench.chaos.evidence import contradictions, sequence_of
 from bench.chaos.judge import (
     Findings,
+    Kept,
     Promise,
     Release,
     judge_app,
+    judge_begun,
     judge_garbage,
     judge_prefix,
+    judge_quarantine,
     judge_raw_order,
     judge_rows,
     judge_same_order,
 )
 from bench.chaos.load import Value
 from contracts.alerts import AlertTransition, Severity, Transition
+from contracts.errors import Code, Stage
 from contracts.instants import SECOND
+from simulators.garbage import KINDS, spoil
 
 HEART = "8867-4"
 SENT = {Value(HEART, "", 1000 * number, number): 70.0 + number for number in range(1, 6)}
@@ -37,7 +42,7 @@ def test_a_skipped_frame_is_lost_and_its_messages_are_named() -> None:
     assert sorted(found.examples["lost"]) == [f"clinic/d message {number} {HEART}" for number in (4, 5)]
 
 
-def test_what_is_in_quarantine_is_not_lost() -> None:
+def test_what_is_in_quarantine_is_not_lost_but_found_there() -> None:
     assert not rows_found(list(SENT.items())[:3], frozenset({4, 5})).counts
 
 
@@ -68,6 +73,33 @@ def test_receipted_garbage_that_is_not_in_quarantine_is_lost() -> None:
     found = Findings()
     judge_garbage(found, "clinic/d", ("a", "b"), {"a"})
     assert found.counts == {"lost": 1}
+
+
+def kept(*rows: Kept) -> Findings:
+    found = Findings()
+    judge_quarantine(found, rows)
+    return found
+
+
+def test_a_valid_message_in_quarantine_is_found_whatever_refused_it_and_garbage_there_is_not() -> None:
+    assert not kept(*(Kept("clinic/d", None, "a", Stage.NORMALISE, code) for code in KINDS)).counts
+    valid = Kept("clinic/d", 4, "b", Stage.NORMALISE, Code.UNASSIGNED)
+    assert kept(valid).counts == {"quarantined though valid": 1}
+    assert kept(valid).examples == {"quarantined though valid": ["clinic/d message 4: unassigned at normalise"]}
+    for other in (
+        valid._replace(code=Code.PAYLOAD_INVALID),
+        valid._replace(stage=Stage.STORE, code=Code.CONFLICT),
+        valid._replace(sequence=None, code=Code.INTERNAL),
+        Kept("", None, "", Stage.STORE, Code.PAYLOAD_UNDECODABLE),
+        Kept("", None, "", Stage.NORMALISE, Code.PAYLOAD_UNDECODABLE),
+    ):
+        assert kept(other).counts == {"quarantined though valid": 1}, other
+
+
+def test_the_number_of_a_message_is_read_also_where_the_store_refused_a_reading_of_it_and_garbage_has_none() -> None:
+    assert sequence_of(b'{"sequence":4,"code":"8867-4"}') == 4
+    assert sequence_of(b'{"raw":"agora.raw.v1/0/7","observation":{"sequence":4}}') == 4
+    assert all(sequence_of(spoil(kind, "2026-11-22T12:00:00.000Z")) is None for kind in KINDS)
 
 
 def test_a_message_that_was_sent_once_must_not_stand_behind_a_later_one() -> None:
@@ -124,6 +156,20 @@ def test_of_what_an_ended_consent_released_none_may_be_missing_before_the_last()
         found = Findings()
         judge_prefix(found, "rhythm", "clinic/d", [1, 2, 3, 4], after)
         assert found.counts["withheld"] == withheld, after
+
+
+def test_a_device_of_which_an_ended_consent_released_nothing_is_found_where_it_had_the_time() -> None:
+    calm_until = 10 * SECOND
+    for arrived, released, told, withheld in (
+        (8 * SECOND, 0, True, 1),
+        (8 * SECOND, 1, True, 0),
+        (8 * SECOND + 1, 0, False, 0),
+        (None, 0, False, 0),
+        (9 * SECOND, 3, True, 0),
+    ):
+        found = Findings()
+        assert judge_begun(found, "rhythm", "clinic/d", arrived, calm_until, released) == told, arrived
+        assert found.counts["withheld"] == withheld, arrived
 
 
 def test_a_transition_told_again_with_another_content_is_a_contradiction() -> None:
