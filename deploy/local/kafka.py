@@ -70,7 +70,7 @@ class Kafka:
         self._account = account
         self._software = software
         self._config = instance.config / "kafka"
-        self._data = instance.data / "kafka"
+        self._data = instance.server_data("kafka")
         self._formatted = instance.data / "kafka.formatted"
 
     def configure(self, credentials: Credentials, certificates: Certificates, profile: Profile) -> None:

@@ -36,7 +36,7 @@ class Postgres:
         self._account = account
         self._software = software
         self._config = instance.config / "postgres"
-        self._data = instance.data / "postgres"
+        self._data = instance.server_data("postgres")
         self._initialised = instance.data / "postgres.initialised"
 
     def configure(self, credentials: Credentials, profile: Profile) -> None:
