@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.local.doctor import DISK_LEAST_BYTES
-from deploy.local.instance import PROCESSES
+from deploy.local.instance import PROCESSES, SERVERS
 from deploy.local.state import Phase, Running
 from deploy.local.view import View
+from runtime.disks import Disk, look
 
 COUNTERS_SHOWN = 3
 DELAYS = {
@@ -43,7 +44,7 @@ def table(view: View) -> RenderableType:
         told = _counters(view, name) if name in PROCESSES else _version(name, state.versions)
         shown.add_row(name, word, pid, _since(running), str(running.restarts), _port(view, name), told)
     words = f"Agora, instance {instance.name!r}: {state.phase.value}" + (f" ({state.step})" if state.step else "")
-    return Group(Text(words, "bold"), *_room(view), *_late(view), shown)
+    return Group(Text(words, "bold"), *room(_disks(view)), *_late(view), shown)
 
 
 def delays(view: View) -> dict[str, float]:
@@ -56,11 +57,26 @@ def delays(view: View) -> dict[str, float]:
     return found
 
 
-def _room(view: View) -> list[Text]:
-    if not view.instance.data.exists() or (free := shutil.disk_usage(view.instance.data).free) >= DISK_LEAST_BYTES:
-        return []
-    words = f"Only {free / 1024**3:.1f} GiB are free where the servers write: make room. Below 1 GiB nothing more is let in."
-    return [Text(words, "bold red")]
+def room(disks: Iterable[Disk]) -> list[Text]:
+    """Tell which servers' disks are nearly full.
+
+    Args:
+        disks: those of the servers, by folders that are called as they are.
+    """
+    return [
+        Text(
+            f"Only {disk.free / 1024**3:.1f} GiB are free on the disk of {', '.join(folder.name for folder in disk.folders)} "
+            f"({disk.folders[0]}): make room. Below 1 GiB nothing more is let in.",
+            "bold red",
+        )
+        for disk in disks
+        if disk.free < DISK_LEAST_BYTES
+    ]
+
+
+def _disks(view: View) -> list[Disk]:
+    """Look where the servers started here write; what is not there, or cannot be looked at, is left out."""
+    return look(view.instance.server_data(name) for name in SERVERS)[0]
 
 
 def _late(view: View) -> list[Text]:
@@ -92,6 +108,7 @@ def as_json(view: View) -> dict[str, Any]:
         "ports": view.instance.ports.named(),
         "versions": dict(state.versions),
         "delay_seconds": delays(view),
+        "disk_free_bytes": {folder.name: disk.free for disk in _disks(view) for folder in disk.folders},
         "processes": processes,
     }
 

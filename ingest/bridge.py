@@ -58,7 +58,7 @@ class Bridge:
         self._timer: asyncio.TimerHandle | None = None
         self._draining = False
         self._paused = False
-        self._valve = Valve(settings.disk_folder, settings.disk_least_mib * MIB, self._observe)
+        self._valve = Valve(settings.watched_folders, settings.disk_least_mib * MIB, self._observe)
         events.DELAY.set_function(self._delay)  # worked out when it is asked for: it grows while nothing else happens
 
     def _delay(self) -> float:

@@ -63,14 +63,17 @@ READING_PAUSED = Event(
 DISK_LOW = Event(
     name="ingest.disk_low",
     level="error",
-    help="The disk the servers write on is nearly full. Nothing more is read from the broker until there is room: make some.",
+    help="The disk of the `folders` is nearly full. Nothing more is read from the broker until there is room: make some.",
     counter="agora_ingest_disk_low_total",
 )
-DISK_ENOUGH = Event(name="ingest.disk_enough", help="There is room on the disk again; the bridge reads on.")
+DISK_ENOUGH = Event(
+    name="ingest.disk_enough",
+    help="There is room on the disk of the `folders` again; where no other is low, the bridge reads on.",
+)
 DISK_UNKNOWN = Event(
     name="ingest.disk_unknown",
     level="warning",
-    help="How much of the disk is free cannot be found out; look at AGORA_INGEST_DISK_FOLDER.",
+    help="How much is free on the disk of the `folder` cannot be found out any more; look at AGORA_INGEST_DISK_FOLDERS.",
     counter="agora_ingest_disk_unknown_total",
 )
 READING_RESUMED = Event(name="ingest.reading_resumed", help="Kafka took enough for the bridge to read on.")
@@ -159,7 +162,7 @@ ANSWERS_DROPPED = Event(
 WAITING_MESSAGES = gauge("agora_ingest_messages_waiting", "Messages taken from the broker that Kafka has not confirmed.")
 WAITING_BYTES = gauge("agora_ingest_bytes_waiting", "Their bytes.")
 WAITING_ANSWERS = gauge("agora_ingest_answers_waiting", "Receipts and errors the broker has not acknowledged.")
-DISK_FREE = gauge("agora_ingest_disk_free_bytes", "Free on the disk the servers write on, where its folder is known.")
+DISK_FREE = gauge("agora_ingest_disk_free_bytes", "Free on the disk of each folder that a server writes in.", ("folder",))
 DELAY = gauge(
     "agora_ingest_delay_seconds",
     "How long the oldest message waits for Kafka or for room on the disk; 0 when none does. Live data is so late.",

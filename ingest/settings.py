@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Self
 
@@ -54,16 +55,25 @@ class IngestSettings(BaseSettings):
         64 * 1024 * 1024, ge=MAX_MESSAGE_BYTES, le=10**12, description="bytes taken from one device at once"
     )
     drain_seconds: float = Field(10.0, gt=0, description="longest time between SIGTERM and the end of the process")
-    disk_folder: Path | None = Field(
-        None, description="a folder on the disk Kafka and the database write on; when it is nearly full, nothing more is read"
+    disk_folders: str = Field(
+        "",
+        description="the folders Kafka, the database and the MQTT broker write in, several separated by colons; "
+        "while the disk of one is nearly full, nothing more is read",
     )
-    disk_least_mib: int = Field(1024, ge=1, description="MiB that must be free there")
+    disk_folder: Path | None = Field(None, description="one more such folder, beside those `./agora up` knows of")
+    disk_least_mib: int = Field(1024, ge=1, description="MiB that must be free on the disk of each")
     standby: bool = Field(False, description="begin as the second bridge, which takes over when the first falls silent")
     standby_username: str = Field("", description="MQTT account that may read the active bridge's beats, for standing by")
     standby_password: SecretStr = Field(SecretStr(""), description="its password")
     standby_after_seconds: float = Field(
         5.0, ge=3.0, le=600, description="silence of the active bridge after which the one that stands by takes over"
     )
+
+    @property
+    def watched_folders(self) -> tuple[Path, ...]:
+        """The folders whose disks must have room."""
+        folders = [Path(folder) for folder in self.disk_folders.split(os.pathsep) if folder]
+        return (*folders, self.disk_folder) if self.disk_folder else tuple(folders)
 
     @model_validator(mode="after")
     def _needs_an_account(self) -> Self:

@@ -125,6 +125,15 @@ def make_folder(path: Path, mode: int, owner: Account) -> Path:
     return path
 
 
+def empty_folder(path: Path) -> None:
+    """Remove all that is in a folder, but not the folder: a disk may be mounted there, or a link lead to one."""
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
 def write_file(path: Path, content: str | bytes, owner: Account, mode: int = 0o600) -> Path:
     """Write a file that is never, not even for a moment, half-written or readable by more than its mode says."""
     partial = path.with_name(f".{path.name}.partial")

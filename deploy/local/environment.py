@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from contracts.topics import Principal
 from deploy.local import mosquitto
 from deploy.local.accounts import caller, write_file
 from deploy.local.certificates import Certificates
 from deploy.local.credentials import DATABASE_OWNER, MQTT_BRIDGE, MQTT_PROBE, Credentials
-from deploy.local.instance import PROCESSES, Instance
+from deploy.local.instance import PROCESSES, SERVERS, Instance
 from deploy.local.problems import Problem
 from deploy.local.servers import Addresses
 
@@ -70,8 +72,7 @@ def _own_settings(
     public_url = f"https://localhost:{instance.ports.gateway}"
     match name:
         case "bridge":
-            disk = {"AGORA_INGEST_DISK_FOLDER": str(instance.data)}
-            return addresses.mqtt(MQTT_BRIDGE, credentials) | addresses.bridge(credentials) | disk
+            return addresses.mqtt(MQTT_BRIDGE, credentials) | addresses.bridge(credentials) | _disks(instance, addresses)
         case "probe":
             return addresses.mqtt(MQTT_PROBE, credentials)
         case "streams":
@@ -102,3 +103,9 @@ def _own_settings(
             }
         case _:
             return {}
+
+
+def _disks(instance: Instance, addresses: Addresses) -> dict[str, str]:
+    """Name the folders of the servers started here; where there are none, whoever starts the instance may name others."""
+    folders = [str(instance.server_data(name)) for name in SERVERS if name not in addresses.given]
+    return {"AGORA_INGEST_DISK_FOLDERS": os.pathsep.join(folders)} if folders else {}

@@ -161,6 +161,10 @@ class Instance:
         """The servers' and the workers' data."""
         return self.folder / "data"
 
+    def server_data(self, server: str) -> Path:
+        """Give the folder in which a server started here keeps its data; it is the server's own, and may be a disk of its own."""
+        return self.data / server
+
     @property
     def run(self) -> Path:
         """Lock, state and process ids."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from contracts.topics import FRAME_BYTES, Principal
-from deploy.local.accounts import Account, caller, make_folder, write_file
+from deploy.local.accounts import Account, caller, empty_folder, make_folder, write_file
 from deploy.local.certificates import Certificates
 from deploy.local.child import Command
 from deploy.local.credentials import KAFKA_BROKER, Credentials
@@ -70,7 +69,7 @@ class Kafka:
         self._account = account
         self._software = software
         self._config = instance.config / "kafka"
-        self._data = instance.data / "kafka"
+        self._data = instance.server_data("kafka")
         self._formatted = instance.data / "kafka.formatted"
 
     def configure(self, credentials: Credentials, certificates: Certificates, profile: Profile) -> None:
@@ -113,8 +112,7 @@ class Kafka:
         ]
 
     def _format(self, credentials: Credentials) -> None:
-        shutil.rmtree(self._data)
-        make_folder(self._data, 0o700, self._account)
+        empty_folder(self._data)
         cluster = "A" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22]  # must not begin with a dash
         users = []
         for user in (KAFKA_BROKER, Principal.OPERATOR.value):  # the others are made through the running server

@@ -65,7 +65,7 @@ class Mosquitto:
         self._instance = instance
         self._account = account
         self._software = software
-        self._data = instance.data / "mosquitto"
+        self._data = instance.server_data("mosquitto")
         self._configuration = instance.config / "mosquitto.conf"
         self._denials_logged = False
 
@@ -152,7 +152,7 @@ def unix_socket(instance: Instance) -> Path | None:
     Returns:
         None where the path is longer than a socket's may be, or the disk takes no sockets, as some shared folders do.
     """
-    path = instance.data / "mosquitto" / SOCKET
+    path = instance.server_data("mosquitto") / SOCKET
     return path if len(os.fsencode(path)) <= SOCKET_PATH_BYTES and _takes_sockets(path.parent) else None
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
 
 import psycopg
 
-from deploy.local.accounts import Account, caller, make_folder, write_file
+from deploy.local.accounts import Account, caller, empty_folder, make_folder, write_file
 from deploy.local.child import Command
 from deploy.local.credentials import DATABASE_OWNER, Credentials
 from deploy.local.instance import Instance
@@ -36,7 +35,7 @@ class Postgres:
         self._account = account
         self._software = software
         self._config = instance.config / "postgres"
-        self._data = instance.data / "postgres"
+        self._data = instance.server_data("postgres")
         self._initialised = instance.data / "postgres.initialised"
 
     def configure(self, credentials: Credentials, profile: Profile) -> None:
@@ -55,8 +54,8 @@ class Postgres:
         )
 
     def _initialise(self, credentials: Credentials) -> None:
-        shutil.rmtree(self._data, ignore_errors=True)
         make_folder(self._data, 0o700, self._account)
+        empty_folder(self._data)
         secret = credentials.database[DATABASE_OWNER]
         password = write_file(self._config / "owner.password", secret, self._account)
         command = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -85,6 +86,7 @@ class BridgeProcess:
         self._env = stack.env("bridge") | {f"AGORA_INGEST_{name.upper()}": str(value) for name, value in settings.items()}
         self._env["AGORA_METRICS_PORT"] = str(stack.instance.ports.metrics("bridge") + 10 * (number - 1))
         self._log = stack.instance.logs / f"bridge-of-a-test-{number}.log"
+        self._log_begins = self._log.stat().st_size if self._log.exists() else 0
         self._process: subprocess.Popen[bytes] | None = None
 
     async def __aenter__(self) -> Self:
@@ -130,15 +132,23 @@ class BridgeProcess:
         """Whether it lives."""
         return self._process is not None and self._process.poll() is None
 
-    def metric(self, name: str) -> float:
-        """Give the sum of a metric over its labels; 0 while it does not answer."""
+    def metric(self, name: str, **labels: str) -> float:
+        """Give the sum of a metric over its labels, or over those with these values; 0 while it does not answer."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._env['AGORA_METRICS_PORT']}/metrics", timeout=5) as answer:
                 lines = answer.read().decode().splitlines()
         except OSError:
             return 0.0
         matches = [match for line in lines if (match := METRIC.match(line)) and match["name"] == f"agora_ingest_{name}"]
-        return sum(float(match["value"]) for match in matches)
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(float(match["value"]) for match in matches if all(words in (match["labels"] or "") for words in wanted))
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """Give the lines of its log about an event, since this test began."""
+        with self._log.open("rb") as log:
+            log.seek(self._log_begins)
+            lines = [json.loads(line) for line in log if line.startswith(b"{")]
+        return [line for line in lines if line["event"] == event]
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal that does not end it."""
