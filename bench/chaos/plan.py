@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
+from typing import Generic, TypeVar
 
 from contracts.errors import Misconfigured
 
@@ -77,11 +78,59 @@ LINKS = (
 PARTS = (*PROCESSES, "links")
 LEAD_SECONDS = 4.0
 """Before the first fault, so that every partition has a past."""
-_PROCESS_KINDS = ((Kind.KILL, 5), (Kind.FREEZE, 4), (Kind.RESTART, 2))
-_LINK_KINDS = ((Kind.CUT, 3), (Kind.SLOW, 2))
+_PROCESS_KINDS: Mapping[Kind, int] = {Kind.KILL: 5, Kind.FREEZE: 4, Kind.RESTART: 2}
+_LINK_KINDS: Mapping[Kind, int] = {Kind.CUT: 3, Kind.SLOW: 2}
 _LASTING = {Kind.FREEZE: (2.0, 15.0), Kind.CUT: (1.0, 8.0), Kind.SLOW: (3.0, 10.0)}
-LINKS_WEIGHT = 3
-"""So many of each round of faults hit a link, while each other part is hit once."""
+LINKS_WEIGHT = 4
+"""So many of each round of faults hit a link, while each other part is hit once: there are more links than processes."""
+COVERING = 200
+"""So many faults let each process and each link meet each kind that it can meet, whatever the seed."""
+T = TypeVar("T")
+
+
+class _Deck(Generic[T]):
+    """Deals cards that are shuffled anew whenever all are dealt, one of each before any comes again."""
+
+    def __init__(self, cards: Mapping[T, int], chance: Random) -> None:
+        """Prepare it.
+
+        Args:
+            cards: each with how many there are of it.
+            chance: where the order comes from.
+        """
+        self._cards = cards
+        self._chance = chance
+        self._left: list[T] = []
+
+    def draw(self) -> T:
+        """Deal one."""
+        if not self._left:
+            further = [card for card, count in self._cards.items() for _ in range(count - 1)]
+            one_of_each = list(self._cards)
+            self._chance.shuffle(further)
+            self._chance.shuffle(one_of_each)
+            self._left = further + one_of_each  # dealt from the end
+        return self._left.pop()
+
+
+class _Decks:
+    """All that a plan is dealt from: parts, what belongs to each, and what happens to each process and link."""
+
+    def __init__(self, only: Collection[str], chance: Random) -> None:
+        """Shuffle them; takes parts that exist."""
+        members = {part: PROCESSES.get(part) or _links(only) for part in _chosen(only)}
+        weights = {part: LINKS_WEIGHT if part == "links" else 1 for part in members}
+        self._parts = _Deck({(part, number): 1 for part, weight in weights.items() for number in range(weight)}, chance)
+        self._targets = {part: _Deck(dict.fromkeys(names, 1), chance) for part, names in members.items()}
+        self._kinds = {
+            name: _Deck(_LINK_KINDS if part == "links" else _PROCESS_KINDS, chance) for part in members for name in members[part]
+        }
+
+    def draw(self) -> tuple[str, Kind]:
+        """Deal a target, and what is done to it."""
+        part, _ = self._parts.draw()
+        target = self._targets[part].draw()
+        return target, self._kinds[target].draw()
 
 
 def least_seconds(kills: int) -> float:
@@ -90,7 +139,9 @@ def least_seconds(kills: int) -> float:
 
 
 def plan(seed: int, kills: int, seconds: float, only: Collection[str] = ()) -> tuple[Fault, ...]:
-    """Choose faults, spread over the run and over the parts.
+    """Choose faults, spread over the run, over the parts, and over what can happen to each.
+
+    Each process and each link meets each of its kinds before one comes again, and then as often as weights say.
 
     Args:
         seed: the same seed, with the other arguments, gives the same plan.
@@ -104,17 +155,15 @@ def plan(seed: int, kills: int, seconds: float, only: Collection[str] = ()) -> t
     Raises:
         Misconfigured: naming a part that does not exist.
     """
-    chosen = _chosen(only)
+    unknown = set(only) - set(PARTS)
+    if unknown:
+        raise Misconfigured(f"--only knows no {', '.join(sorted(unknown))}: it takes {', '.join(PARTS)}, joined by commas")
     chance = Random(f"{seed}/{kills}/{seconds}/{','.join(sorted(only))}")  # noqa: S311 - reproducible on purpose
     slot = max(0.0, 0.9 * seconds - LEAD_SECONDS) / max(1, kills)
     found: list[Fault] = []
-    deck: list[str] = []
+    decks = _Decks(only, chance)
     for number in range(kills):
-        if not deck:
-            deck = [part for part in chosen for _ in range(LINKS_WEIGHT if part == "links" else 1)]
-            chance.shuffle(deck)
-        target, kinds = _target(deck.pop(), only, chance)
-        kind = chance.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0]
+        target, kind = decks.draw()
         at = LEAD_SECONDS + slot * (number + chance.random())
         lasting = chance.uniform(*_LASTING[kind]) if kind in _LASTING else 0.0
         found.append(Fault(number + 1, round(at, 2), kind, target, round(lasting, 2)))
@@ -122,9 +171,6 @@ def plan(seed: int, kills: int, seconds: float, only: Collection[str] = ()) -> t
 
 
 def _chosen(only: Collection[str]) -> list[str]:
-    unknown = set(only) - set(PARTS)
-    if unknown:
-        raise Misconfigured(f"--only knows no {', '.join(sorted(unknown))}: it takes {', '.join(PARTS)}, joined by commas")
     if not only:
         return list(PARTS)
     parts = [part for part in PARTS if part in only]
@@ -136,9 +182,3 @@ def _links(only: Collection[str]) -> tuple[str, ...]:
     if not only or "links" in only:
         return LINKS
     return tuple(link for link in LINKS if set(link.split("-")) & set(only))
-
-
-def _target(part: str, only: Collection[str], chance: Random) -> tuple[str, tuple[tuple[Kind, int], ...]]:
-    if part == "links":
-        return chance.choice(_links(only)), _LINK_KINDS
-    return chance.choice(PROCESSES[part]), _PROCESS_KINDS

@@ -1,6 +1,8 @@
+from collections import Counter, defaultdict
+
 import pytest
 
-from bench.chaos.plan import LINKS, PARTS, PROCESSES, Kind, least_seconds, plan
+from bench.chaos.plan import COVERING, LINKS, PARTS, PROCESSES, Kind, least_seconds, plan
 from contracts.errors import Misconfigured
 
 
@@ -24,6 +26,35 @@ def test_links_are_cut_or_slowed_and_processes_killed_frozen_or_restarted() -> N
         assert (fault.seconds > 0) == (fault.kind in (Kind.FREEZE, Kind.CUT, Kind.SLOW))
         if fault.kind is Kind.FREEZE:
             assert 2.0 <= fault.seconds <= 15.0
+
+
+NAMES = [name for names in PROCESSES.values() for name in names]
+KINDS = {
+    **dict.fromkeys(NAMES, {Kind.KILL: 5, Kind.FREEZE: 4, Kind.RESTART: 2}),
+    **dict.fromkeys(LINKS, {Kind.CUT: 3, Kind.SLOW: 2}),
+}
+
+
+@pytest.mark.parametrize("seed", range(1, 21))
+def test_of_200_faults_each_process_and_each_link_meets_each_kind(seed: int) -> None:
+    assert COVERING == 200
+    met = {(fault.target, fault.kind) for fault in plan(seed, COVERING, least_seconds(COVERING))}
+    assert met == {(name, kind) for name, kinds in KINDS.items() for kind in kinds}
+
+
+@pytest.mark.parametrize("seed", (3, 7))
+def test_a_target_meets_each_of_its_kinds_before_one_comes_again_and_then_as_often_as_weights_say(seed: int) -> None:
+    dealt: defaultdict[str, list[Kind]] = defaultdict(list)
+    for fault in plan(seed, 1000, least_seconds(1000)):
+        dealt[fault.target].append(fault.kind)
+    for name, kinds in KINDS.items():
+        assert set(dealt[name][: len(kinds)]) == set(kinds), name
+        size = sum(kinds.values())
+        assert len(dealt[name]) >= size, name
+        for start in range(0, len(dealt[name]), size):
+            once = Counter(dealt[name][start : start + size])
+            assert once <= Counter(kinds), name
+            assert once == Counter(kinds) or start + size > len(dealt[name])
 
 
 def test_only_the_chosen_parts_and_the_links_that_end_at_them_are_disturbed() -> None:
