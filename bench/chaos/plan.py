@@ -133,6 +133,13 @@ class _Decks:
         return target, self._kinds[target].draw()
 
 
+def twin_of(link: str) -> str | None:
+    """Give the link over which the other one of two equal processes does the same; None where there is none."""
+    client, _, server = link.rpartition("-")
+    other = f"{client.removesuffix('-2') if client.endswith('-2') else client + '-2'}-{server}"
+    return other if other in LINKS else None
+
+
 def least_seconds(kills: int) -> float:
     """Tell how long a run with so many faults should last: some ten a minute, so that one recovers beside the next."""
     return LEAD_SECONDS + 6.0 * kills + 6.0

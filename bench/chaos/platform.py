@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.chaos.plan import PROCESSES
-from bench.chaos.proxy import Proxy
+from bench.chaos.proxy import Link, Proxy
 from contracts.errors import Misconfigured
 from deploy.local.child import Identity
 from deploy.local.instance import PROCESSES as KINDS
@@ -72,10 +72,10 @@ class Platform:
         """Where devices connect: a proxy before the broker."""
         return self.instance.ports.base + DEVICES_PROXY
 
-    def proxy(self, link: str) -> Proxy:
-        """Give the proxy that a link runs through."""
-        client, server = link.split("-")
-        return next(one for one in self._proxies if one.server == server and one.client in (client, ""))
+    def link(self, name: str) -> Link:
+        """Give a link, with the proxies that it runs through."""
+        client, _, server = name.rpartition("-")
+        return Link(name, [one for one in self._proxies if one.server == server and one.client in (client, "")])
 
     async def start(self, further: Mapping[str, Mapping[str, str]]) -> None:
         """Start servers and processes, and wait until all answer.
@@ -161,15 +161,14 @@ class Platform:
         """Send a process a signal, PostgreSQL with all its processes where it is frozen or woken.
 
         Returns:
-            Which process it was, or None where it does not run just now.
+            Which process it was, or None where it does not run just now and got nothing.
         """
         identity = await self.identity(name)
         if identity is None:
             return None
         family = _children(identity.pid) if name == "postgres" and number in (signal.SIGSTOP, signal.SIGCONT) else []
-        for one in (identity, *family):
-            one.signal(number)
-        return identity
+        reached = [one.signal(number) for one in (identity, *family)]
+        return identity if reached[0] else None
 
     async def wait_gone(self, identity: Identity, seconds: float) -> bool:
         """Wait until a process has ended; False when it has not by then."""

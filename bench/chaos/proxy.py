@@ -10,6 +10,8 @@ import asyncio
 import re
 import socket
 import struct
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 CHUNK_BYTES = 64 * 1024
@@ -55,6 +57,7 @@ class Proxy:
     _cut: set[str] = field(default_factory=set)
     _delays: dict[str, float] = field(default_factory=dict)
     _pairs: set[_Pair] = field(default_factory=set)
+    _touched: defaultdict[str, set[object]] = field(default_factory=lambda: defaultdict(set))
     _server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -77,13 +80,15 @@ class Proxy:
 
     def cut(self, link: str) -> None:
         """Reset a link's connections, and every new one until ``mend``."""
+        self._touched[link].clear()
         self._cut.add(link)
         for pair in list(self._pairs):
             if pair.link == link:
-                pair.abort()
+                self._abort(pair)
 
     def slow(self, link: str, delay: float) -> None:
         """Hold back each piece that a link carries by so many seconds, until ``mend``."""
+        self._touched[link].clear()
         self._delays[link] = delay
 
     def mend(self, link: str) -> None:
@@ -91,17 +96,27 @@ class Proxy:
         self._cut.discard(link)
         self._delays.pop(link, None)
 
+    def touched(self, link: str) -> int:
+        """Count the connections that the last ``cut`` reset or refused, or of which the last ``slow`` held back a piece.
+
+        A connection that the server would not have taken anyway is not counted.
+        """
+        return len(self._touched[link])
+
+    def _abort(self, pair: _Pair) -> None:
+        self._touched[pair.link].add(pair)
+        pair.abort()
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = self.link_of(self.client) if self.client else ""
-        if link in self._cut:
-            _reset(writer)
-            return
         try:
             there, onto = await asyncio.open_connection("127.0.0.1", self.target, limit=CHUNK_BYTES)
         except OSError:
             _reset(writer)
             return
-        pair = _Pair((writer, onto), link)
+        pair = _Pair((writer, onto), self.link_of(self.client) if self.client else "")
+        if pair.link in self._cut:
+            self._abort(pair)
+            return
         self._pairs.add(pair)
         try:
             await asyncio.gather(self._pass_on(pair, reader, onto), self._pass_on(pair, there, writer))
@@ -116,12 +131,46 @@ class Proxy:
                 if not pair.link and (login := SCRAM_USER.search(data)):
                     pair.link = self.link_of(login[1].decode())
                     if pair.link in self._cut:
-                        pair.abort()
+                        self._abort(pair)
                         return
                 if delay := self._delays.get(pair.link):
+                    self._touched[pair.link].add(pair)
                     await asyncio.sleep(delay)
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()
         except OSError:
             pair.abort()
+
+
+@dataclass(frozen=True)
+class Link:
+    """A connection between two parts, which may run through several proxies.
+
+    Attributes:
+        name: as ``store-postgres``.
+        proxies: those it may run through, at least one.
+    """
+
+    name: str
+    proxies: Sequence[Proxy]
+
+    def cut(self) -> None:
+        """Reset its connections, and every new one until ``mend``."""
+        for proxy in self.proxies:
+            proxy.cut(self.name)
+
+    def slow(self, delay: float) -> None:
+        """Hold back each piece that it carries by so many seconds, until ``mend``."""
+        for proxy in self.proxies:
+            proxy.slow(self.name, delay)
+
+    def mend(self) -> None:
+        """Let it work as if nothing had been."""
+        for proxy in self.proxies:
+            proxy.mend(self.name)
+
+    @property
+    def touched(self) -> int:
+        """How many connections the last ``cut`` reset or refused, or the last ``slow`` held back."""
+        return sum(proxy.touched(self.name) for proxy in self.proxies)

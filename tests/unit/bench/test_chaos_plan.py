@@ -30,8 +30,8 @@ def test_links_are_cut_or_slowed_and_processes_killed_frozen_or_restarted() -> N
 
 NAMES = [name for names in PROCESSES.values() for name in names]
 KINDS = {
-    **dict.fromkeys(NAMES, {Kind.KILL: 5, Kind.FREEZE: 4, Kind.RESTART: 2}),
-    **dict.fromkeys(LINKS, {Kind.CUT: 3, Kind.SLOW: 2}),
+    **{name: {Kind.KILL: 5, Kind.FREEZE: 4, Kind.RESTART: 2} for name in NAMES},
+    **{link: {Kind.CUT: 3, Kind.SLOW: 2} for link in LINKS},
 }
 
 
@@ -42,7 +42,7 @@ def test_of_200_faults_each_process_and_each_link_meets_each_kind(seed: int) -> 
     assert met == {(name, kind) for name, kinds in KINDS.items() for kind in kinds}
 
 
-@pytest.mark.parametrize("seed", (3, 7))
+@pytest.mark.parametrize("seed", [3, 7])
 def test_a_target_meets_each_of_its_kinds_before_one_comes_again_and_then_as_often_as_weights_say(seed: int) -> None:
     dealt: defaultdict[str, list[Kind]] = defaultdict(list)
     for fault in plan(seed, 1000, least_seconds(1000)):
