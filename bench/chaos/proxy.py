@@ -48,12 +48,14 @@ class Proxy:
         target: where it passes on to.
         server: what is there, the second half of a link's name.
         client: who comes, the first half; empty to read it from the login.
+        suffix: what a name read from the login is given behind it, ``-2`` where only second ones come.
     """
 
     port: int
     target: int
     server: str
     client: str = ""
+    suffix: str = ""
     _cut: set[str] = field(default_factory=set)
     _delays: dict[str, float] = field(default_factory=dict)
     _pairs: set[_Pair] = field(default_factory=set)
@@ -76,7 +78,13 @@ class Proxy:
 
     def link_of(self, client: str) -> str:
         """Name the link between a client and the server."""
-        return f"{client}-{self.server}"
+        return f"{client}{self.suffix}-{self.server}"
+
+    def carries(self, link: str) -> bool:
+        """Tell whether a link runs through it."""
+        client, _, server = link.rpartition("-")
+        second = client.endswith("-2") == bool(self.suffix)
+        return server == self.server and (client == self.client if self.client else second)
 
     def cut(self, link: str) -> None:
         """Reset a link's connections, and every new one until ``mend``."""

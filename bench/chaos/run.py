@@ -172,7 +172,7 @@ class Run:
             one.key: (load.GARBAGE, load.REPEATS)[number % 2] for number, one in enumerate(self.cast.devices) if number % 4 < 2
         }
         legacy = {one.key for number, one in enumerate(self.cast.devices) if number % LEGACY_EVERY == LEGACY_EVERY - 1}
-        broker = BrokerAddress("localhost", self.platform.devices_port, self.platform.instance.certificates / "ca.pem")
+        broker = BrokerAddress("localhost", self.platform.wiring.devices_port, self.platform.instance.certificates / "ca.pem")
         return Fleet(
             self.cast.devices, sources, broker, mishaps, legacy=legacy, outbox_capacity=2000, resend_seconds=RESEND_SECONDS
         )
