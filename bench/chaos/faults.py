@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from bench.chaos.plan import Fault, Kind
-from bench.chaos.platform import Platform
+from bench.chaos.plan import Fault, Kind, twin_of
+from bench.chaos.proxy import Link
+from deploy.local.child import Identity
 
 STOP_SIGNALS = {"postgres": signal.SIGINT}
 STOP_SECONDS = 20.0
 BACK_SECONDS = 90.0
 SLOW_DELAY_SECONDS = 0.25
+LOOK_SECONDS = 0.05
+PATIENCE_SECONDS = 30.0
+ATTEMPTS = 3
+"""So often a process that died by itself in the very moment is waited for and disturbed again."""
 
 
 @dataclass
 class Happened:
-    """A fault that was done.
+    """A fault, and what came of it.
 
     Attributes:
         fault: which.
@@ -29,6 +35,8 @@ class Happened:
         stored: seconds from then until every device had a reading of later stored; None as long as that is not so.
         released: seconds until every consenting device had one on the app's topic; likewise.
         answered: seconds until the gateway answered a query that was asked later; likewise.
+        done: whether it met anything: a process that ran, or a connection.
+        touched: of a link, how many connections were reset, refused or held back.
         remark: what was unusual.
     """
 
@@ -39,6 +47,8 @@ class Happened:
     stored: float | None = None
     released: float | None = None
     answered: float | None = None
+    done: bool = False
+    touched: int = 0
     remark: str = ""
 
     @property
@@ -47,53 +57,95 @@ class Happened:
         return None not in (self.stored, self.released, self.answered)
 
 
+class Disturbed(Protocol):
+    """What faults are done to: the platform, or a test's."""
+
+    async def signal(self, name: str, number: signal.Signals) -> Identity | None:
+        """Send a process a signal; tells which one got it."""
+
+    async def wait_gone(self, identity: Identity, seconds: float) -> bool:
+        """Wait until a process has ended."""
+
+    async def wait_answer(self, name: str, seconds: float) -> bool:
+        """Wait until a process or server does its work."""
+
+    def link(self, name: str) -> Link:
+        """Give a link."""
+
+
 class Faults:
     """Disturbs one part after the other, and several at a time where they overlap."""
 
-    def __init__(self, platform: Platform, clock: Callable[[], int]) -> None:
+    def __init__(self, platform: Disturbed, clock: Callable[[], int], patience: float = PATIENCE_SECONDS) -> None:
         """Prepare it.
 
         Args:
             platform: what to disturb.
             clock: gives the present in microseconds.
+            patience: seconds for which a link is watched for a connection that the fault could touch.
         """
         self._platform = platform
         self._clock = clock
+        self._patience = patience
         self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def do(self, happened: Happened) -> None:
-        """Do a fault; one on the same part is waited for."""
+        """Do a fault; one on the same part is waited for, and so is the part where it does not run just now."""
         fault = happened.fault
+        if fault.kind in (Kind.CUT, Kind.SLOW):
+            await self._disturb_link(happened)
+            return
         async with self._busy[fault.target]:
-            if fault.kind in (Kind.CUT, Kind.SLOW):
-                await self._disturb_link(happened)
-                return
-            if not await self._platform.wait_answer(fault.target, BACK_SECONDS):
-                happened.remark = "it did not run, and nothing was done"
-            elif fault.kind is Kind.FREEZE:
-                await self._freeze(happened)
-            else:
-                await self._end(happened)
+            for _ in range(ATTEMPTS):
+                if not await self._platform.wait_answer(fault.target, BACK_SECONDS):
+                    happened.remark = "it did not run, and nothing was done"
+                elif await (self._freeze(happened) if fault.kind is Kind.FREEZE else self._end(happened)):
+                    happened.done = True
+                    break
             ended = happened.ended = happened.ended or self._clock()
             if await self._platform.wait_answer(fault.target, BACK_SECONDS):
                 happened.back = (self._clock() - ended) / 1e6
 
     async def _disturb_link(self, happened: Happened) -> None:
-        fault = happened.fault
-        proxy = self._platform.proxy(fault.target)
-        if fault.kind is Kind.CUT:
-            proxy.cut(fault.target)
-        else:
-            proxy.slow(fault.target, SLOW_DELAY_SECONDS)
-        try:
-            await asyncio.sleep(fault.seconds)
-        finally:
-            proxy.mend(fault.target)
+        """Disturb a link; one that nobody uses, since its process stands by, says nothing, but its twin's does."""
+        target = happened.fault.target
+        for name in filter(None, (target, twin_of(target))):
+            async with self._busy[name]:
+                happened.touched = await self._touch(self._platform.link(name), happened.fault)
+            if happened.touched:
+                happened.done = True
+                happened.remark = "" if name == target else f"nothing came by it, so {name} was meant instead"
+                break
+            happened.remark = "nothing came by it, and nothing was done"
         happened.ended = self._clock()
 
-    async def _freeze(self, happened: Happened) -> None:
+    async def _touch(self, link: Link, fault: Fault) -> int:
+        """Disturb a link for the fault's time, counted from the first connection that it met.
+
+        Returns:
+            How many it met.
+        """
+        if fault.kind is Kind.CUT:
+            link.cut()
+        else:
+            link.slow(SLOW_DELAY_SECONDS)
+        deadline = asyncio.get_running_loop().time() + self._patience
+        try:
+            while not link.touched and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - the proxy counts
+                await asyncio.sleep(LOOK_SECONDS)
+            if link.touched:
+                await asyncio.sleep(fault.seconds)
+        finally:
+            link.mend()
+        return link.touched
+
+    async def _freeze(self, happened: Happened) -> bool:
+        """Freeze a process and wake it; tells whether there was one."""
         target = happened.fault.target
         frozen = await self._platform.signal(target, signal.SIGSTOP)
+        if frozen is None:
+            happened.remark = "it had just died by itself"
+            return False
         try:
             await asyncio.sleep(happened.fault.seconds)
         finally:
@@ -101,14 +153,30 @@ class Faults:
         happened.ended = self._clock()
         if frozen != woken:
             happened.remark = "it did not live through being frozen"
+        return True
 
-    async def _end(self, happened: Happened) -> None:
+    async def _end(self, happened: Happened) -> bool:
+        """Kill a process, or ask it to end; tells whether there was one."""
         target = happened.fault.target
         number = signal.SIGKILL if happened.fault.kind is Kind.KILL else STOP_SIGNALS.get(target, signal.SIGTERM)
         identity = await self._platform.signal(target, number)
         if identity is None:
             happened.remark = "it had just died by itself"
-        elif not await self._platform.wait_gone(identity, STOP_SECONDS):
+            return False
+        if not await self._platform.wait_gone(identity, STOP_SECONDS):
             happened.remark = f"it did not end within {STOP_SECONDS:.0f} s of being asked, and was killed"
             identity.signal(signal.SIGKILL)
         happened.ended = self._clock()
+        return True
+
+
+def undone(happened: Iterable[Happened]) -> list[str]:
+    """Name the faults that did nothing: a run that survives those has shown nothing by them.
+
+    Args:
+        happened: all faults, after the run.
+
+    Returns:
+        Each with its number and why.
+    """
+    return [f"{one.fault.number}: {one.fault} ({one.remark or 'not begun'})" for one in happened if not one.done]

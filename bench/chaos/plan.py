@@ -64,15 +64,24 @@ PROCESSES: Mapping[str, tuple[str, ...]] = {
 LINKS = (
     "devices-mosquitto",
     "bridge-mosquitto",
+    "bridge-2-mosquitto",
     "bridge-kafka",
+    "bridge-2-kafka",
     "streams-kafka",
+    "streams-2-kafka",
     "store-kafka",
+    "store-2-kafka",
     "router-kafka",
+    "router-2-kafka",
     "keeper-kafka",
+    "keeper-2-kafka",
     "gateway-kafka",
     "store-postgres",
+    "store-2-postgres",
     "router-postgres",
+    "router-2-postgres",
     "keeper-postgres",
+    "keeper-2-postgres",
     "gateway-postgres",
 )
 PARTS = (*PROCESSES, "links")
@@ -131,6 +140,13 @@ class _Decks:
         part, _ = self._parts.draw()
         target = self._targets[part].draw()
         return target, self._kinds[target].draw()
+
+
+def twin_of(link: str) -> str | None:
+    """Give the link over which the other one of two equal processes does the same; None where there is none."""
+    client, _, server = link.rpartition("-")
+    other = f"{client.removesuffix('-2') if client.endswith('-2') else client + '-2'}-{server}"
+    return other if other in LINKS else None
 
 
 def least_seconds(kills: int) -> float:

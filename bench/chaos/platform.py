@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.chaos.plan import PROCESSES
-from bench.chaos.proxy import Proxy
+from bench.chaos.wiring import Wiring, advertise
 from contracts.errors import Misconfigured
 from deploy.local.child import Identity
 from deploy.local.instance import PROCESSES as KINDS
@@ -27,8 +27,6 @@ Tell = Callable[[str], None]
 TEND_SECONDS = 0.1
 START_SECONDS = 60.0
 SECOND_METRICS = {"streams-2": 71, "store-2": 72, "router-2": 73, "keeper-2": 74, "bridge-2": 75}
-DATABASE_PROXIES = {"store": 61, "router": 62, "keeper": 63, "gateway": 64}
-DEVICES_PROXY, BRIDGE_PROXY, KAFKA_PROXY = 65, 66, 67
 """Ports, counted from the instance's base."""
 
 
@@ -54,28 +52,9 @@ class Platform:
         self._further: Mapping[str, Mapping[str, str]] = {}
         self._tell = tell
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stack")
-        self._proxies = self._make_proxies()
+        self.wiring = Wiring(instance)
+        self.link = self.wiring.link
         self._tending: asyncio.Task[None] | None = None
-
-    def _make_proxies(self) -> list[Proxy]:
-        ports = self.instance.ports
-        database = [Proxy(ports.base + offset, ports.postgres, "postgres", who) for who, offset in DATABASE_PROXIES.items()]
-        return [
-            *database,
-            Proxy(ports.base + DEVICES_PROXY, ports.mqtt, "mosquitto", "devices"),
-            Proxy(ports.base + BRIDGE_PROXY, ports.mqtt, "mosquitto", "bridge"),
-            Proxy(ports.base + KAFKA_PROXY, ports.kafka_internal, "kafka"),
-        ]
-
-    @property
-    def devices_port(self) -> int:
-        """Where devices connect: a proxy before the broker."""
-        return self.instance.ports.base + DEVICES_PROXY
-
-    def proxy(self, link: str) -> Proxy:
-        """Give the proxy that a link runs through."""
-        client, server = link.split("-")
-        return next(one for one in self._proxies if one.server == server and one.client in (client, ""))
 
     async def start(self, further: Mapping[str, Mapping[str, str]]) -> None:
         """Start servers and processes, and wait until all answer.
@@ -84,7 +63,7 @@ class Platform:
             further: settings over their own, by process.
         """
         self._further = further
-        for proxy in self._proxies:
+        for proxy in self.wiring.proxies:
             await proxy.start()
         await self.do(self._start_servers)
         for name in self.processes():
@@ -99,7 +78,7 @@ class Platform:
         shutil.rmtree(self.instance.folder, ignore_errors=True)
         self.stack.start_servers()
         self._tell("kafka: again, with the proxy as its address")
-        _advertise(self.instance.config / "kafka" / "server.properties", self.instance.ports.base + KAFKA_PROXY)
+        advertise(self.instance.config / "kafka" / "server.properties", self.instance.ports)
         self.stack.stop_process("kafka", 30.0)
         self.stack.start_server("kafka")
 
@@ -109,14 +88,9 @@ class Platform:
 
     def _start_process(self, name: str) -> None:
         kind = name.removesuffix("-2")
-        base = self.instance.ports.base
-        settings = {"AGORA_KAFKA_BOOTSTRAP": f"127.0.0.1:{base + KAFKA_PROXY}"}
-        if kind in DATABASE_PROXIES:
-            settings["AGORA_DATABASE_PORT"] = str(base + DATABASE_PROXIES[kind])
-        if kind == "bridge":
-            settings |= {"AGORA_MQTT_PORT": str(base + BRIDGE_PROXY), "AGORA_INGEST_BROKER_SOCKET": ""}
+        settings = self.wiring.settings(name)
         if name in SECOND_METRICS:
-            settings["AGORA_METRICS_PORT"] = str(base + SECOND_METRICS[name])
+            settings["AGORA_METRICS_PORT"] = str(self.instance.ports.base + SECOND_METRICS[name])
         if name == "streams-2":
             settings["AGORA_STREAMS_DATA_FOLDER"] = str(self.instance.data / "streams-2")
         if name == "bridge-2":
@@ -135,7 +109,7 @@ class Platform:
             self._tending.cancel()
             await asyncio.gather(self._tending, return_exceptions=True)
         await self.do(self.stack.stop)
-        for proxy in self._proxies:
+        for proxy in self.wiring.proxies:
             await proxy.stop()
         self._thread.shutdown()
 
@@ -161,15 +135,14 @@ class Platform:
         """Send a process a signal, PostgreSQL with all its processes where it is frozen or woken.
 
         Returns:
-            Which process it was, or None where it does not run just now.
+            Which process it was, or None where it does not run just now and got nothing.
         """
         identity = await self.identity(name)
         if identity is None:
             return None
         family = _children(identity.pid) if name == "postgres" and number in (signal.SIGSTOP, signal.SIGCONT) else []
-        for one in (identity, *family):
-            one.signal(number)
-        return identity
+        reached = [one.signal(number) for one in (identity, *family)]
+        return identity if reached[0] else None
 
     async def wait_gone(self, identity: Identity, seconds: float) -> bool:
         """Wait until a process has ended; False when it has not by then."""
@@ -206,18 +179,6 @@ class Platform:
                 return str(answer.read().decode())
         except OSError:
             return None
-
-
-def _advertise(properties: Path, port: int) -> None:
-    """Let Kafka send its clients to the proxy; in place, so that the file stays its owner's."""
-    lines = properties.read_text().splitlines()
-    changed = []
-    for line in lines:
-        if line.startswith("advertised.listeners="):
-            _, _, apps = line.partition(",")
-            line = f"advertised.listeners=INTERNAL://127.0.0.1:{port},{apps}"
-        changed.append(line)
-    properties.write_text("\n".join(changed) + "\n")
 
 
 def _children(pid: int) -> list[Identity]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.chaos.faults import Happened
 from bench.chaos.options import Options
-from bench.chaos.plan import Fault
+from bench.chaos.plan import Fault, Kind
 from bench.chaos.run import Run
 from bench.chaos.verdict import Check
 from runtime.version import VERSION
@@ -66,6 +66,7 @@ def _fault(one: Happened) -> dict[str, Any]:
     plan: Fault = one.fault
     found: dict[str, Any] = {"number": plan.number, "at": plan.at, "kind": plan.kind, "target": plan.target}
     found |= {"lasting": plan.seconds, "began": one.began, "back": None if one.back is None else round(one.back, 2)}
+    found |= {"done": one.done} | ({"touched": one.touched} if plan.kind in (Kind.CUT, Kind.SLOW) else {})
     return found | {name: getattr(one, name) for name in AT_ENDS} | ({"remark": one.remark} if one.remark else {})
 
 

@@ -11,7 +11,7 @@ import psycopg
 from pydantic import SecretStr
 
 from bench.chaos import cast, evidence, load, plants
-from bench.chaos.faults import Faults, Happened
+from bench.chaos.faults import Faults, Happened, undone
 from bench.chaos.options import Observed, Options
 from bench.chaos.plan import Fault, plan
 from bench.chaos.plants import Plant
@@ -171,7 +171,7 @@ class Run:
             one.key: (load.GARBAGE, load.REPEATS)[number % 2] for number, one in enumerate(self.cast.devices) if number % 4 < 2
         }
         legacy = {one.key for number, one in enumerate(self.cast.devices) if number % LEGACY_EVERY == LEGACY_EVERY - 1}
-        broker = BrokerAddress("localhost", self.platform.devices_port, self.platform.instance.certificates / "ca.pem")
+        broker = BrokerAddress("localhost", self.platform.wiring.devices_port, self.platform.instance.certificates / "ca.pem")
         return Fleet(
             self.cast.devices, sources, broker, mishaps, legacy=legacy, outbox_capacity=2000, resend_seconds=RESEND_SECONDS
         )
@@ -257,7 +257,9 @@ class Run:
             told = f"difference {closing.difference}, {closing.in_flight} in flight, {sum(closing.lag.values())} records behind"
             told += f", {len(closing.holes)} holes"
         behind = ", ".join(f"{reader} {records} records behind" for reader, records in self.behind.items() if records)
+        idle = undone(self.happened)
         return [
+            Check("every fault was done", not idle, "; ".join(idle[:5]) or f"{len(self.happened)} faults"),
             Check(
                 "every message of every device got its receipt",
                 self.observed.drained and counts.receipted > 0,

@@ -30,8 +30,8 @@ def test_links_are_cut_or_slowed_and_processes_killed_frozen_or_restarted() -> N
 
 NAMES = [name for names in PROCESSES.values() for name in names]
 KINDS = {
-    **{key: {Kind.KILL: 5, Kind.FREEZE: 4, Kind.RESTART: 2} for key in NAMES},
-    **{key: {Kind.CUT: 3, Kind.SLOW: 2} for key in LINKS},
+    **{name: {Kind.KILL: 5, Kind.FREEZE: 4, Kind.RESTART: 2} for name in NAMES},
+    **{link: {Kind.CUT: 3, Kind.SLOW: 2} for link in LINKS},
 }
 
 

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from bench.chaos.proxy import Proxy
+from bench.chaos.proxy import Link, Proxy
 
 
 def free_port() -> int:
@@ -53,8 +54,10 @@ async def test_a_cut_link_resets_and_refuses_until_it_is_mended(echo: int) -> No
     writer.transport.abort()
     with pytest.raises(ConnectionResetError):
         await say(proxy.port, b"during")
+    assert proxy.touched("store-postgres") == 2, "one was reset, one refused"
     proxy.mend("store-postgres")
     assert await say(proxy.port, b"after") == b"after"
+    assert proxy.touched("store-postgres") == 2, "still to be read, and nothing more"
     await proxy.stop()
 
 
@@ -65,6 +68,7 @@ async def test_a_slow_link_delays_and_delivers(echo: int) -> None:
     begun = asyncio.get_running_loop().time()
     assert await say(proxy.port, b"slow") == b"slow"
     assert asyncio.get_running_loop().time() - begun >= 0.4
+    assert proxy.touched("store-postgres") == 1, "one connection, however many pieces"
     await proxy.stop()
 
 
@@ -76,4 +80,52 @@ async def test_whose_connection_it_is_shows_in_the_login_and_only_his_is_cut(ech
     assert await say(proxy.port, login % b"bridge") == login % b"bridge"
     with pytest.raises(ConnectionResetError):
         await say(proxy.port, login % b"store")
+    assert (proxy.touched("store-kafka"), proxy.touched("bridge-kafka")) == (1, 0)
     await proxy.stop()
+
+
+async def test_what_the_server_does_not_take_anyway_is_not_refused_by_a_cut() -> None:
+    proxy = Proxy(free_port(), free_port(), "postgres", "store")
+    await proxy.start()
+    proxy.cut("store-postgres")
+    with pytest.raises(ConnectionResetError):
+        await say(proxy.port, b"nobody is there")
+    assert proxy.touched("store-postgres") == 0
+    await proxy.stop()
+
+
+async def test_a_link_through_two_proxies_is_cut_and_counted_in_both(echo: int) -> None:
+    proxies = [Proxy(free_port(), echo, "mosquitto", "bridge") for _ in range(2)]
+    link = Link("bridge-mosquitto", proxies)
+    link.cut()
+    for proxy in proxies:
+        await proxy.start()
+        with pytest.raises(ConnectionResetError):
+            await say(proxy.port, b"during")
+    assert link.touched == 2
+    link.mend()
+    for proxy in proxies:
+        assert await say(proxy.port, b"after") == b"after"
+        await proxy.stop()
+
+
+async def test_a_connection_that_is_just_being_made_does_not_hold_up_the_end(echo: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = Proxy(free_port(), echo, "postgres", "store")
+    await proxy.start()
+    connect, asked, go_on = asyncio.open_connection, asyncio.Event(), asyncio.Event()
+
+    async def connect_later(*where: Any, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        asked.set()
+        await go_on.wait()
+        return await connect(*where, **options)
+
+    monkeypatch.setattr(asyncio, "open_connection", connect_later)
+    reader, writer = await connect("127.0.0.1", proxy.port)
+    await asked.wait()
+    stopping = asyncio.create_task(proxy.stop())
+    await asyncio.sleep(0)  # it has closed the door
+    go_on.set()
+    await asyncio.wait_for(stopping, 5)
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(reader.read(1000), 5)
+    writer.transport.abort()
