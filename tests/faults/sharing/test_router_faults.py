@@ -13,7 +13,7 @@ import pytest
 
 from contracts.observation import Observation
 from deploy.local.stack import Stack
-from sharing import accesses, consents
+from sharing import accesses, apps, consents
 from tests.sharing_platform import (
     Platform,
     Received,
@@ -66,8 +66,13 @@ async def load(platform: Platform, *subjects: str) -> AsyncIterator[list[Observa
         await task
 
 
-def identifiers(platform: Platform, app: object, published: list[Observation]) -> set[str]:
-    names = platform.pseudonyms(app)  # type: ignore[arg-type]
+async def released(platform: Platform, app: apps.Access, *subjects: str) -> None:
+    """Wait until the app has got something of each of these subjects: what ends later had begun."""
+    await eventually(lambda: {subject for outcome, _, subject, *_ in platform.log(app=app.app) if outcome == "released"} >= {*subjects})
+
+
+def identifiers(platform: Platform, app: apps.Access, published: list[Observation]) -> set[str]:
+    names = platform.pseudonyms(app)
     return {names.reading(entry.id) for entry in published}
 
 
@@ -84,6 +89,7 @@ async def test_nothing_is_appended_later_than_a_second_after_a_withdrawal_under_
     app = platform.app("rhythm")
     ended, kept = platform.grant(leaving, app, HEART), platform.grant(staying, app, HEART)
     async with load(platform, leaving, staying) as published:
+        await released(platform, app, leaving, staying)
         consents.withdraw(platform.connection, ended.consent, by="the patient")
         committed_ms = now_ms()
         await asyncio.sleep(2.0)
@@ -128,6 +134,7 @@ async def test_a_router_suspended_through_a_withdrawal_releases_nothing_when_it_
     held = [platform.grant(subject, app, HEART) for subject in subjects]
     committed_ms: list[float] = []
     async with load(platform, *subjects):
+        await released(platform, app, *subjects)
         for consent in held:
             platform.stack.kill("router", signal.SIGSTOP)
             consents.withdraw(platform.connection, consent.consent, by="the patient")
@@ -146,6 +153,7 @@ async def test_without_the_keepers_heartbeat_the_router_holds_and_then_goes_on_w
     app = platform.app("rhythm")
     platform.grant(subject, app, HEART)
     async with load(platform, subject) as published:
+        await released(platform, app, subject)
         platform.stack.kill("keeper", signal.SIGSTOP)
         stopped_ms = now_ms()
         try:
@@ -167,6 +175,7 @@ async def test_a_withdrawal_while_the_keeper_is_away_is_kept_by_holding(platform
     app = platform.app("rhythm")
     consent = platform.grant(subject, app, HEART)
     async with load(platform, subject):
+        await released(platform, app, subject)
         platform.stack.kill("keeper", signal.SIGSTOP)
         try:
             consents.withdraw(platform.connection, consent.consent, by="the patient")
