@@ -68,7 +68,11 @@ async def load(platform: Platform, *subjects: str) -> AsyncIterator[list[Observa
 
 async def released(platform: Platform, app: apps.Access, *subjects: str) -> None:
     """Wait until the app has got something of each of these subjects: what ends later had begun."""
-    await eventually(lambda: {subject for outcome, _, subject, *_ in platform.log(app=app.app) if outcome == "released"} >= {*subjects})
+
+    def began() -> bool:
+        return {entry[2] for entry in platform.log(app=app.app) if entry[0] == "released"} >= {*subjects}
+
+    await eventually(began)
 
 
 def identifiers(platform: Platform, app: apps.Access, published: list[Observation]) -> set[str]:
