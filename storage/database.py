@@ -39,7 +39,7 @@ def translated() -> Iterator[None]:
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         # The driver's text can hold values: only the kind of error goes on.
         raise Refused(type(error).__name__) from None
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
         raise Unavailable(type(error).__name__) from None
 
 
