@@ -148,6 +148,7 @@ async def test_a_store_asked_to_end_hands_over_at_once(stores: Stack) -> None:
     assert_exact(clinic, feeder, await settled(stores))
 
 
+@pytest.mark.timeout(300)
 async def test_a_frozen_store_that_wakes_up_after_its_place_was_taken_does_no_harm(stores: Stack) -> None:
     clinic = new_clinic(stores, *DEVICES)
     stores.start_process("store", wait=True)
@@ -163,6 +164,7 @@ async def test_a_frozen_store_that_wakes_up_after_its_place_was_taken_does_no_ha
     assert_exact(clinic, feeder, await settled(stores))
 
 
+@pytest.mark.timeout(300)
 async def test_a_store_stopped_with_a_copy_open_is_ended_by_its_heir_which_goes_on(stores: Stack) -> None:
     clinic = new_clinic(stores, *DEVICES)
     async with under_load(stores, clinic, 8) as feeder, stopping_store(stores, "copy") as stopped:
@@ -177,6 +179,7 @@ async def test_a_store_stopped_with_a_copy_open_is_ended_by_its_heir_which_goes_
     assert_exact(clinic, feeder, await settled(stores))
 
 
+@pytest.mark.timeout(300)
 async def test_a_store_stopped_between_two_statements_is_ended_by_the_database(stores: Stack) -> None:
     clinic = new_clinic(stores, *DEVICES)
     short = {"AGORA_STORAGE_IDLE_TRANSACTION_SECONDS": "2"}
