@@ -135,4 +135,6 @@ def run_garbage(view: View, console: Console, messages: int, seed: int, window: 
         console.print(f"{number:>9}  {code}")
     _show(found, console)
     console.print(f"{found['messages_per_second']} messages a second, {found['seconds']} s")
+    if (narrowest := found["window"]["narrowest"]) is not None:
+        console.print(f"at times only {narrowest} messages were out at a time, since valid readings were slow")
     return found

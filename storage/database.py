@@ -10,8 +10,8 @@ import psycopg
 from contracts.errors import AgoraError, Unavailable
 from runtime.settings import DatabaseSettings
 
-SESSION = "-c idle_in_transaction_session_timeout=30s -c lock_timeout=10s -c timezone=UTC"
-"""A store that is stopped in mid-transaction must not hold its successor's rows for ever."""
+LOCK_SECONDS = 10.0
+IDLE_SECONDS = 30.0
 
 
 class Undone(AgoraError):
@@ -39,11 +39,27 @@ def translated() -> Iterator[None]:
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         # The driver's text can hold values: only the kind of error goes on.
         raise Refused(type(error).__name__) from None
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
         raise Unavailable(type(error).__name__) from None
 
 
-async def connect(settings: DatabaseSettings, options: str = SESSION) -> psycopg.AsyncConnection:
+def session(lock_seconds: float = LOCK_SECONDS, idle_seconds: float = IDLE_SECONDS) -> str:
+    """Give a session's settings: who is stopped between two statements of a transaction must not hold others' rows for ever.
+
+    The time that a statement itself waits for its client, as a COPY for its data, does not count: see ``storage.holders``.
+
+    Args:
+        lock_seconds: how long a lock is waited for.
+        idle_seconds: how long an open transaction may wait for its next statement before the database ends the session.
+
+    Returns:
+        Options in libpq's form.
+    """
+    lock, idle = round(lock_seconds * 1000), round(idle_seconds * 1000)
+    return f"-c idle_in_transaction_session_timeout={idle} -c lock_timeout={lock} -c timezone=UTC"
+
+
+async def connect(settings: DatabaseSettings, options: str = session()) -> psycopg.AsyncConnection:
     """Connect, each statement outside a ``transaction()`` being one of its own.
 
     Args:

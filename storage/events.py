@@ -44,10 +44,17 @@ WRITER_FENCED = Event(
     help="Another store has written these partitions; this one undid its transaction and reads its positions anew.",
     counter="agora_storage_writer_fenced_total",
 )
+HOLDER_ENDED = Event(
+    name="storage.holder_ended",
+    level="warning",
+    help="An earlier owner of this store's partitions stood still in its transaction; its session was ended, what it had not"
+    " committed is written by this store. Is a store, or its machine, frozen or gone?",
+    counter="agora_storage_holders_ended_total",
+)
 DATABASE_AWAITED = Event(
     name="storage.database_awaited",
     level="warning",
-    help="The database does not answer; Kafka holds what comes until it does.",
+    help="The database does not answer, or others keep a lock; Kafka holds what comes until it goes on.",
     counter="agora_storage_database_awaited_total",
 )
 KAFKA_AWAITED = Event(

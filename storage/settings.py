@@ -5,6 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from storage.database import IDLE_SECONDS, LOCK_SECONDS
+
 
 class StoreSettings(BaseSettings):
     """How the store gathers and writes."""
@@ -14,6 +16,15 @@ class StoreSettings(BaseSettings):
     gather_milliseconds: int = Field(8, ge=0, le=1_000, description="how long the first record of a batch waits for others")
     registry_wait_seconds: float = Field(
         2.0, ge=0, le=60, description="how long an unknown device or subject is waited for before its readings are quarantined"
+    )
+    lock_seconds: float = Field(
+        LOCK_SECONDS,
+        ge=0.1,
+        le=60,
+        description="how long a lock is waited for; who holds a partition's position and stood still for so long is then ended",
+    )
+    idle_transaction_seconds: float = Field(
+        IDLE_SECONDS, ge=0.1, le=600, description="how long a transaction may wait for its next statement before it is ended"
     )
     poll_interval_seconds: float = Field(
         300.0, ge=1, description="without progress for so long, as with the database away, the store leaves its group"

@@ -17,6 +17,7 @@ from runtime import memory, telemetry
 from runtime.clock import now
 from runtime.settings import DatabaseSettings, KafkaSettings, ProcessSettings, load
 from storage import events
+from storage.database import Undone
 from storage.pieces import KafkaRecord
 from storage.settings import StoreSettings
 from storage.source import Source
@@ -82,7 +83,7 @@ class Store:
         try:
             async with self._writing:
                 positions = await self._writer.load(places)
-        except Unavailable as error:
+        except (Unavailable, Undone) as error:
             await self._database_away(error)
             return
         if not self._source.changed:
@@ -102,7 +103,7 @@ class Store:
         except Fenced:
             events.WRITER_FENCED.emit()
             self._source.changed = True
-        except Unavailable as error:
+        except (Unavailable, Undone) as error:
             await self._database_away(error)
         if not self._source.changed:
             self._tell_lag(records)
@@ -114,7 +115,7 @@ class Store:
         # What comes after the records just written is about as old as the newest of them.
         self._oldest = max(record.timestamp for record in written) * 1000 if any(behind.values()) else None
 
-    async def _database_away(self, error: Unavailable) -> None:
+    async def _database_away(self, error: Unavailable | Undone) -> None:
         """Wait a moment; then begin from the database's own positions, since it may have committed before it went."""
         self._source.changed = True
         events.DATABASE_AWAITED.emit(reason=str(error))

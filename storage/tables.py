@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+import psycopg
 from psycopg import AsyncConnection
 
 from contracts.alerts import AlertTransition
 from contracts.instants import to_datetime
 from storage.batch import SetAside
+from storage.database import Undone
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -18,6 +20,8 @@ _FENCE = """
 UPDATE offsets o SET next = n.upto
 FROM unnest(%s::text[], %s::int[], %s::bigint[], %s::bigint[]) AS n(topic, partition, since, upto)
 WHERE o.topic = n.topic AND o.partition = n.partition AND o.next = n.since"""
+_POSITIONS = """
+SELECT topic, partition, next FROM offsets JOIN unnest(%s::text[], %s::int[]) AS n(topic, partition) USING (topic, partition)"""
 _QUARANTINE = """
 INSERT INTO quarantine (source, source_index, messages, org, device, stage, code, words, field, topic, payload, received_at,
     quarantined_at, software, correlation, message_id, replay_of, raw_source)
@@ -30,6 +34,10 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (alert, number) DO NOTHING"""
 
 
+class Held(Undone):
+    """Another writer's transaction has moved the positions and is not over."""
+
+
 async def move_positions(connection: AsyncConnection, steps: Mapping[Place, tuple[int, int]]) -> bool:
     """Move positions on; the fence against a second writer.
 
@@ -39,6 +47,9 @@ async def move_positions(connection: AsyncConnection, steps: Mapping[Place, tupl
 
     Returns:
         False when it stands elsewhere: another writer was here.
+
+    Raises:
+        Held: another writer is here, for longer than locks are waited for.
     """
     places = sorted(steps)
     arrays = (
@@ -47,24 +58,35 @@ async def move_positions(connection: AsyncConnection, steps: Mapping[Place, tupl
         [steps[place][0] for place in places],
         [steps[place][1] for place in places],
     )
-    return (await connection.execute(_FENCE, arrays)).rowcount == len(places)
+    try:
+        return (await connection.execute(_FENCE, arrays)).rowcount == len(places)
+    except psycopg.errors.LockNotAvailable as error:
+        raise Held("positions are held by another writer") from error
 
 
 async def load_positions(connection: AsyncConnection, places: Iterable[Place]) -> dict[Place, int]:
     """Read where the database stands, 0 for a partition that was never read."""
     ordered = sorted(places)
-    arrays = [topic for topic, _ in ordered], [partition for _, partition in ordered]
+    found = await _read_positions(connection, ordered)
+    missing = [place for place in ordered if place not in found]
+    if not missing:
+        return found
+    # Only what is missing: also one that does nothing on a conflict would wait for whoever is moving the position.
     await connection.execute(
         "INSERT INTO offsets (topic, partition, next) SELECT topic, partition, 0 FROM unnest(%s::text[], %s::int[])"
         " AS n(topic, partition) ON CONFLICT DO NOTHING",
-        arrays,
+        _columns(missing),
     )
-    found = await connection.execute(
-        "SELECT topic, partition, next FROM offsets JOIN unnest(%s::text[], %s::int[]) AS n(topic, partition)"
-        " USING (topic, partition)",
-        arrays,
-    )
+    return await _read_positions(connection, ordered)
+
+
+async def _read_positions(connection: AsyncConnection, places: Sequence[Place]) -> dict[Place, int]:
+    found = await connection.execute(_POSITIONS, _columns(places))
     return {(topic, partition): following for topic, partition, following in await found.fetchall()}
+
+
+def _columns(places: Sequence[Place]) -> tuple[list[str], list[int]]:
+    return [topic for topic, _ in places], [partition for _, partition in places]
 
 
 async def enter_quarantine(connection: AsyncConnection, set_aside: Sequence[SetAside]) -> None:

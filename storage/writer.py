@@ -14,12 +14,13 @@ from runtime.settings import DatabaseSettings
 from storage import batch as batches
 from storage import events, ledger_rows, tables, tally
 from storage.batch import Batch
-from storage.database import Refused, Undone, connect, translated
+from storage.database import Refused, Undone, connect, session, translated
+from storage.holders import end_holders
 from storage.keys import Keys
 from storage.observations import Observations
 from storage.pieces import KafkaRecord, Source, VitalsRecord
 from storage.settings import StoreSettings
-from storage.tables import Place
+from storage.tables import Held, Place
 
 REGISTRY_POLL_SECONDS = 0.2
 RETRIES = 20
@@ -88,6 +89,7 @@ class Writer:
         Raises:
             Fenced: another writer was here; load and read again.
             Unavailable: the database went away; load and read again, since the commit may have happened.
+            Undone: others held rows all the time; load and read again.
             psycopg.Error: a broken invariant.
         """
         fresh = [one for one in records if one.offset >= self.positions[one.topic, one.partition]]
@@ -118,18 +120,27 @@ class Writer:
         if alone:
             with translated():
                 batch = await self._judge_alone(connection, batch, records[0])
+        steps = {place: (self.positions[place], end) for place, (_, end) in batch.spans.items()}
         try:
             with translated():
                 async with connection.transaction():
-                    steps = {place: (self.positions[place], end) for place, (_, end) in batch.spans.items()}
                     if not await tables.move_positions(connection, steps):
                         raise Fenced("positions were moved by another writer")
                     outcomes = await self._write_rows(connection, batch)
-        except Undone:
+        except Undone as error:
             events.TRANSACTION_RETRIED.emit()
+            if isinstance(error, Held):
+                await self._end_holders(connection, steps)
             raise
         self.positions |= {place: end for place, (_, end) in batch.spans.items()}
         self._tell(batch, outcomes, began)
+
+    async def _end_holders(self, connection: AsyncConnection, places: Iterable[Place]) -> None:
+        """End who holds our positions and stands still: Kafka gave them to us, so its commit would only make us read anew."""
+        with translated():
+            ended = await end_holders(connection, places, self._settings.lock_seconds)
+        if ended:
+            events.HOLDER_ENDED.emit(ended)
 
     async def _write_rows(self, connection: AsyncConnection, batch: Batch) -> bytearray | None:
         """Write all tables; in every writer in this order, since locks are taken in it."""
@@ -214,7 +225,9 @@ class Writer:
 
     async def _connected(self) -> AsyncConnection:
         if self._connection is None or self._connection.closed or self._connection.broken:
-            self._connection = await connect(self._database)
+            self._connection = await connect(
+                self._database, session(self._settings.lock_seconds, self._settings.idle_transaction_seconds)
+            )
             # A database that was away may come back restored from a backup, and call its devices and subjects otherwise.
             self._keys = Keys()
             with translated():

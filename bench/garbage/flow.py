@@ -15,6 +15,7 @@ from bench.wire import Session
 DIGEST_BYTES = 8
 PATIENCE_SECONDS = 60.0
 TELL_SECONDS = 5.0
+LEAST_WINDOW, SLOWER, FASTER = 100, 0.8, 1.1
 
 
 class Stuck(Exception):
@@ -30,6 +31,8 @@ class Flow:
         told: errors told to devices, by code.
         told_wrongly: of these, with a code that does not fit.
         window: most messages that are out at a time.
+        narrowest: the least the window was lowered to; None where it never had to be.
+        widest: the most it was.
         digests: eight bytes of each payload's BLAKE2b, in the order of the plan.
     """
 
@@ -46,6 +49,8 @@ class Flow:
         self.told_wrongly: Counter[str] = Counter()
         self.digests = array("Q")
         self.window = window
+        self.narrowest: int | None = None
+        self.widest = window
         self._fits = fits
         self._mute = bytearray(count)
         self._received = bytearray(count)
@@ -88,6 +93,20 @@ class Flow:
     def out(self) -> int:
         """Messages that are sent and not answered."""
         return self._sent - self.answered
+
+    def steer(self, slow: bool, most: int) -> None:
+        """Let out less at a time while valid readings are slow, and more otherwise.
+
+        Args:
+            slow: whether they are.
+            most: how far the window may open.
+        """
+        if slow:
+            self.window = round(max(LEAST_WINDOW, self.window * SLOWER))
+            self.narrowest = min(self.window, self.narrowest or self.window)
+        else:
+            self.window = round(min(most, self.window * FASTER + 1))
+            self.widest = max(self.window, self.widest)
 
     async def send(
         self,

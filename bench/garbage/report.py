@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.chain import machine
 from bench.check import Check
 from bench.garbage.canaries import Canaries
 from bench.garbage.flow import Flow
@@ -98,6 +99,8 @@ class Found:
             "checks": [check._asdict() for check in checks],
             "messages": self.options.messages,
             "seed": self.options.seed,
+            "machine": machine.facts(),
+            "window": {"most": self.options.window, "widest": self.flow.widest, "narrowest": self.flow.narrowest},
             "seconds": round(self.seconds, 1),
             "messages_per_second": round(self.options.messages / self.seconds),
             "codes": dict(self.kept.codes.most_common()) | {"refused by the broker": self.refused_by_broker},

@@ -13,7 +13,7 @@ import psycopg
 from bench.enrolling import Wanted
 from bench.garbage import verdict
 from bench.garbage.canaries import Canaries
-from bench.garbage.flow import Flow
+from bench.garbage.flow import LEAST_WINDOW, Flow
 from bench.garbage.plan import Plan
 from bench.garbage.report import Found
 from bench.target import Target, Tell
@@ -32,7 +32,6 @@ FIRST_SECONDS = 60.0
 STEER_SECONDS = 0.25
 AIM_SECONDS = 1.0
 """What a valid reading should take at most: more garbage at a time would only measure the queue it makes."""
-LEAST_WINDOW, SLOWER, FASTER = 100, 0.8, 1.1
 REST_SECONDS = 120.0
 
 
@@ -173,12 +172,7 @@ class Garbage:
     async def _steer(self) -> None:
         """Let out as much at a time as leaves valid readings quick."""
         while True:
-            flow, most = self._flow, self._options.window
-            flow.window = round(
-                max(LEAST_WINDOW, flow.window * SLOWER)
-                if self._canaries.delay > AIM_SECONDS
-                else min(most, flow.window * FASTER + 1)
-            )
+            self._flow.steer(self._canaries.delay > AIM_SECONDS, self._options.window)
             await asyncio.sleep(STEER_SECONDS)
 
     def _judge(self, since: int, seconds: float, refused: int, closing: Any) -> Found:

@@ -80,7 +80,11 @@ async def raw(stack: Stack, org: str) -> list[RawMessage]:
 
 
 class BridgeProcess:
-    """The bridge as it runs in a deployment, with settings of its own where a test needs them."""
+    """The bridge as it runs in a deployment, with settings of its own where a test needs them.
+
+    Attributes:
+        module: what the next start runs, with its arguments.
+    """
 
     def __init__(self, stack: Stack, number: int = 1, **settings: object) -> None:
         self._env = stack.env("bridge") | {f"AGORA_INGEST_{name.upper()}": str(value) for name, value in settings.items()}
@@ -88,6 +92,7 @@ class BridgeProcess:
         self._log = stack.instance.logs / f"bridge-of-a-test-{number}.log"
         self._log_begins = self._log.stat().st_size if self._log.exists() else 0
         self._process: subprocess.Popen[bytes] | None = None
+        self.module = ["cli", "bridge"]
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -104,7 +109,7 @@ class BridgeProcess:
 
     def _launch(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([sys.executable, "-m", "cli", "bridge"], env=self._env, cwd=CHECKOUT, stderr=log)
+            self._process = subprocess.Popen([sys.executable, "-m", *self.module], env=self._env, cwd=CHECKOUT, stderr=log)
 
     async def stop(self) -> int:
         """Ask it to end; give its exit code."""

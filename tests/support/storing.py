@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from msgspec.structs import replace as replace_struct
+from prometheus_client import REGISTRY
 
 from cli.operator import settings
 from contracts import frames, ids
@@ -198,8 +199,8 @@ class Bench:
         self._database = database(stack, "store")
 
     @asynccontextmanager
-    async def writer(self) -> Any:
-        writer = Writer(self._database, self._store, clock.now)
+    async def writer(self, **settings: float) -> Any:
+        writer = Writer(self._database, self._store.model_copy(update=settings), clock.now)
         await writer.load([(VITALS.name, self.vitals), (LEDGER.name, self.raw), *self._offsets])
         try:
             yield writer
@@ -288,6 +289,11 @@ class Feeder:
             ahead = number / (per_second * frame) - gone
             if ahead > 0:
                 await asyncio.sleep(ahead)
+
+
+def counted(counter: str) -> float:
+    """Give a counter of this process."""
+    return REGISTRY.get_sample_value(counter) or 0.0
 
 
 def numbers(counts: Mapping[str, int], *names: str) -> tuple[int, ...]:

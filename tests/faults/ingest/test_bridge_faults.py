@@ -183,3 +183,25 @@ async def test_a_producer_that_breaks_ends_the_bridge_and_acknowledges_nothing(s
         assert [device for device in devices if device.receipts] == []
         await bridge.start()
         await until(lambda: receipted(devices, "forbidden", 20))
+
+
+async def test_a_bridge_whose_producer_lost_its_sequence_numbers_ends_and_the_next_one_loses_nothing(
+    stack: Stack, devices: list[Device]
+) -> None:
+    async with BridgeProcess(stack) as bridge:
+        await bridge.stop()
+        deployed, bridge.module = bridge.module, ["tests.support.broken_sequence", "bridge", "sequence.000010"]
+        await bridge.start()
+        send(devices, "sequence", range(10))
+        await until(lambda: receipted(devices, "sequence", 10))
+        send(devices, "sequence", range(10, 40))
+        await until(lambda: not bridge.running)
+        assert await bridge.stop() == 1
+        assert any("OutOfOrderSequence" in line["reason"] for line in bridge.told("ingest.bridge_failed"))
+        assert not receipted(devices, "sequence", 40)
+        bridge.module = deployed
+        await bridge.start()
+        await until(lambda: receipted(devices, "sequence", 40))
+    messages = await raw(stack, ORG)
+    wanted = [f"sequence.{number:06}".encode() for number in range(40)]
+    assert all(first_seen(of_device(messages, name, "sequence")) == wanted for name in NAMES)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import TopicPartition
@@ -12,13 +14,15 @@ from aiokafka.errors import KafkaError
 from contracts.frames import Coordinates
 from contracts.instants import SECOND
 from contracts.topics import LEDGER, RAW, VITALS, Principal
+from deploy.local.instance import CHECKOUT
 from deploy.local.stack import Stack
 from runtime import clock, kafka
 from streams.outputs import Output, Outputs
+from streams.worker import EXIT_FAILED
 from tests.support.forbidding import forbidden
-from tests.support.normalising import World, device, message, payload, raw_partition
+from tests.support.normalising import World, by_source, device, message, payload, raw_partition
 
-NAME = "refused-1"
+NAME, WELL, LOSING = "refused-1", "counting-1", "losing-1"
 
 
 @pytest.fixture
@@ -52,6 +56,26 @@ async def test_after_a_fatal_idempotence_error_nothing_is_confirmed_and_the_proc
         await outputs.stop()
 
 
+@asynccontextmanager
+async def losing_count(stack: Stack, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a worker that loses count of its sequence numbers over what names somebody, until it has ended."""
+    log = stack.instance.logs / "losing-count.log"
+    command = [sys.executable, "-m", "tests.support.broken_sequence", "streams", name]
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command, env=stack.env("streams"), cwd=CHECKOUT, stdout=output, stderr=asyncio.subprocess.STDOUT
+        )
+    try:
+        yield process
+        async with asyncio.timeout(60):
+            assert await process.wait() == EXIT_FAILED
+        assert "OutOfOrderSequence" in next(line for line in log.read_text().splitlines() if "worker_failed" in line)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 async def committed(world: World, partition: int) -> int:
     reader = kafka.consumer(world.settings, "agora-streams")
     await reader.start()
@@ -66,6 +90,27 @@ async def committed(world: World, partition: int) -> int:
 async def send(world: World, sequence: int) -> Coordinates:
     at = clock.now() + sequence * SECOND
     return await world.send(raw_partition(NAME), [message(NAME, payload(at, sequence))])
+
+
+@pytest.mark.timeout(240)
+async def test_a_worker_whose_producer_lost_its_sequence_numbers_ends_and_the_next_one_loses_nothing(
+    stack: Stack, world: World
+) -> None:
+    partition = raw_partition(LOSING)
+    await world.enrol(device(WELL, f"subject-{WELL}"), device(LOSING, f"subject-{LOSING}"))
+
+    async def sent(name: str, sequence: int) -> Coordinates:
+        return await world.send(partition, [message(name, payload(clock.now() + sequence * SECOND, sequence))])
+
+    async with losing_count(stack, LOSING):
+        await world.outcomes([await sent(WELL, 1)], 60)
+        waiting = [await sent(LOSING, 1), *[await sent(WELL, number) for number in range(2, 7)]]
+    assert await committed(world, partition) <= waiting[0].offset
+    stack.start_process("streams")
+    rows = await world.outcomes(waiting, 60)
+    assert all(sum(counts.accepted for counts in row.devices) == 1 for found in rows.values() for row in found)
+    wanted = {(one.partition, one.offset) for one in waiting}
+    await world.read(VITALS, lambda records: wanted <= {(at.partition, at.offset) for one in records for at, _ in by_source(one)})
 
 
 @pytest.mark.timeout(180)

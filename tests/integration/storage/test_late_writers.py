@@ -15,8 +15,10 @@ from contracts.observation import VitalsFrame, decode_vitals
 from contracts.topics import VITALS
 from deploy.local.stack import Stack
 from runtime import clock
-from tests.support.storing import Bench, Clinic, Record, connected, new_clinic, one, query
+from storage.writer import Fenced
+from tests.support.storing import Bench, Clinic, Record, connected, counted, new_clinic, one, query
 
+RETRIED, ENDED = "agora_storage_transactions_retried_total", "agora_storage_holders_ended_total"
 WAITING = (
     "SELECT pid FROM pg_stat_activity WHERE usename = 'agora_store' AND wait_event_type = 'Lock'"
     " AND %s = ANY(pg_blocking_pids(pid))"
@@ -54,6 +56,30 @@ async def test_a_writer_ended_in_its_transaction_after_its_heir_came_commits_not
         await stopped.load(stopped.positions)
         await stopped.write(records)  # knows better now, and passes over what was written
     assert clinic.count() == 2
+    assert clinic.counts()["stored"] == 2
+
+
+async def test_a_writer_that_the_database_keeps_waiting_is_not_ended_by_one_that_wants_its_place(stack: Stack) -> None:
+    clinic, bench = new_clinic(stack, "a"), Bench(stack)
+    now = clock.now()
+    async with bench.writer() as slow, bench.writer(lock_seconds=0.3) as eager:
+        await slow.write(bench.frame(clinic, one(70, now)))
+        await eager.load(slow.positions)
+        records = bench.frame(clinic, one(71, now + 1))
+        with connected(clinic.owner) as other:
+            other.execute("UPDATE ledger_devices SET received = received WHERE org = %s", (clinic.name,))
+            writing = asyncio.create_task(slow.write(records))  # past the fence
+            await waiting_for(clinic, other.info.backend_pid)
+            retried, ended = counted(RETRIED), counted(ENDED)
+            taking = asyncio.create_task(eager.write(records))
+            async with asyncio.timeout(20):
+                while counted(RETRIED) < retried + 3:  # noqa: ASYNC110 - a metric sets no event
+                    await asyncio.sleep(0.05)
+            other.commit()
+        await writing
+        with pytest.raises(Fenced):
+            await taking
+    assert counted(ENDED) == ended
     assert clinic.counts()["stored"] == 2
 
 
