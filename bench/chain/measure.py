@@ -79,6 +79,7 @@ async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) ->
         generator(platform, load) as begin,
     ):
         before = await stored(books)
+        checkpoints = await asyncio.to_thread(platform.checkpoints)
         used = platform.usage(watcher.backend)
         task = begin()
         if app:
@@ -93,6 +94,7 @@ async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) ->
         seen, spent = watcher.seen, after.since(used)
         received = await app.received(published.begun) if app else None
         searched = app.searched(spent) if app else None
+        checkpoints = await asyncio.to_thread(platform.checkpoints) - checkpoints
     rows = await commits.rows_by_commit(platform.conninfo, published.begun - 0.001)
     written = sum(count for _, _, count in rows)
     await check(platform, load, published, written)
@@ -101,7 +103,7 @@ async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) ->
     run.received, run.searched, run.judging = received, searched, judging
     run.latency = percentiles(commits.latencies(rows, seen))
     run.by_second = _by_second(rows, seen, published.begun)
-    run.memory, run.rows, run.by_minute = after.memory, written, sizes
+    run.memory, run.rows, run.by_minute, run.checkpoints = after.memory, written, sizes, checkpoints
     return run
 
 
