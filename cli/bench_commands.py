@@ -24,6 +24,8 @@ BESIDE = 800
 """Where ``AGORA_PORT_BASE`` is set, ports begin so far behind it."""
 PROFILE = "bench"
 SEARCHES = 5.0
+MOST_AT_ONCE = 1_000_000
+"""What is published before it is taken waits in the broker, whose queue for one client is bounded."""
 MOST_ROWS = 1_000_000_000
 """Rows stored before have sequences below those of a run."""
 TELL_SECONDS = 2.0
@@ -81,12 +83,9 @@ def bench(
       ./agora bench --rate 1000 --steady 3600 --rounds 1 --report hour.json
     """
     wanted = _stages(stages)
-    if against and against not in PEERS:
-        raise Problem(f"there is nothing called {against!r} to run in turn", f"--against takes {', '.join(PEERS)}.")
+    _require_possible(wanted, messages, against, searches, sharing)
     if report is not None:
         require_folder(report)
-    if searches and not (sharing and "chain" in wanted):
-        raise Problem("there is no app that could search", "Add --sharing and the stage chain, or leave --searches out.")
     os.environ.setdefault("AGORA_PROFILE", PROFILE)
     # Imported here: these are heavy, and only a benchmark that runs needs them.
     from bench.chain import machine, run
@@ -117,6 +116,18 @@ def bench(
         console.print("The app got what consents allow, each record of it and nothing else.")
     if report is not None:
         console.print(f"report: {report}", soft_wrap=True)
+
+
+def _require_possible(wanted: tuple[str, ...], messages: int, against: str, searches: float | None, sharing: bool) -> None:
+    if against and against not in PEERS:
+        raise Problem(f"there is nothing called {against!r} to run in turn", f"--against takes {', '.join(PEERS)}.")
+    if searches and not (sharing and "chain" in wanted):
+        raise Problem("there is no app that could search", "Add --sharing and the stage chain, or leave --searches out.")
+    if messages > MOST_AT_ONCE and (against or wanted != ("chain",)):
+        raise Problem(
+            f"the broker does not hold {messages:,} messages",
+            f"--messages takes {MOST_AT_ONCE:,} at most with --stages or --against.",
+        )
 
 
 def _stages(given: str) -> tuple[str, ...]:
