@@ -25,6 +25,7 @@ from bench.wire import Session
 from cli import operator
 from cli.server_status import delays
 from contracts.instants import to_datetime
+from deploy.local.problems import Problem
 from ingest.settings import IngestSettings
 from runtime import clock
 from simulators.patients import DeviceCredential
@@ -40,6 +41,7 @@ TIMES = {OVERLOAD: 3.0}
 PART = 1 / 3
 """What is offered of what fits: more in an overload; else what leaves room, to catch up or for a flood."""
 INSIST_SECONDS, REST_SECONDS, CATCH_UP_SECONDS = 240.0, 240.0, 1_200.0
+FLOWING_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 BEHIND_SECONDS = 2.0
 """So late may the newest message in the store be for it to have caught up: some are always on their way."""
@@ -87,7 +89,7 @@ class Outage:
 
         Raises:
             Lost: the broker ended a session.
-            Problem: a server did not come back.
+            Problem: a server did not come back, or the platform did not work to begin with.
         """
         since = clock.now()
         ears = self._ears(credentials)
@@ -142,6 +144,7 @@ class Outage:
         tell(f"{load.rate:.0f} messages a second from {len(load.senders)} devices")
         async with _publishing(load):
             await asyncio.sleep(QUIET_SECONDS)
+            await self._flowing(since)
             self._watched.look(self._target.view, baseline=True)
             if self._options.kind == OVERLOAD:
                 await asyncio.sleep(self._options.seconds)
@@ -174,6 +177,21 @@ class Outage:
             sender.outbox, sender.careful, sender.held_back = outbox, careful, 0
             sender.receipt_seconds.clear()
         return self._course.full_rate
+
+    async def _flowing(self, since: int) -> None:
+        """Wait until the first row is stored: what is disturbed is a platform that works, not one that is still starting.
+
+        Raises:
+            Problem: none is.
+        """
+        begun = time.monotonic()
+        async with await AsyncConnection.connect(self._target.database.conninfo(), autocommit=True) as connection:
+            while not (await self._stored(connection, since))[0]:
+                if time.monotonic() - begun > FLOWING_SECONDS:
+                    raise Problem(
+                        f"no reading is stored after {FLOWING_SECONDS:.0f} s, before any outage", "./agora logs streams"
+                    )
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _catch_up(self, load: Load, since: int, tell: Tell) -> None:
         """Follow the rows until the newest are those that devices have just sent."""
