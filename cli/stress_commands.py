@@ -23,7 +23,7 @@ BESIDE = 600
 """Where ``AGORA_PORT_BASE`` is set, ports begin so far behind it."""
 GARBAGE_WINDOW = 5_000
 """Most messages of garbage without an answer at a time."""
-KINDS = ("kafka", "database", "both", "overload")
+KINDS = ("kafka", "database", "both", "overload", "flood")
 
 
 def register(app: typer.Typer) -> None:
@@ -32,10 +32,13 @@ def register(app: typer.Typer) -> None:
 
 
 def outage(
-    kind: Annotated[str, typer.Argument(help="kafka, database, both or overload.")],
+    kind: Annotated[str, typer.Argument(help="kafka, database, both, overload or flood.")],
     seconds: Annotated[float, typer.Option(min=1.0, help="How long it lasts.")] = 600.0,
     rate: Annotated[
-        float, typer.Option(min=0.0, help="Messages a second; 0: a third, in an overload three times, of what fits.")
+        float,
+        typer.Option(
+            min=0.0, help="Messages a second, in a flood of the others; 0: a third, in an overload three times, of what fits."
+        ),
     ] = 200.0,
     report: Annotated[Path | None, typer.Option(help="Write every count as JSON.")] = None,
 ) -> None:
@@ -43,12 +46,15 @@ def outage(
 
     Starts an instance that is removed afterwards; a running platform is never touched.
 
-    Some devices keep their messages until the receipt, some trust the broker. Exit code 1 where a promise does not hold.
+    Some devices keep their messages until the receipt, some trust the broker. In a flood one more sends up to 50 times its
+    quota until it is told to stop, and for `--seconds` after that: no other may notice. Exit code 1 where a promise does not
+    hold.
 
     Examples:
       ./agora outage both --seconds 60
       ./agora outage kafka --seconds 600 --rate 0 --report outage.json
       ./agora outage overload --seconds 300 --rate 0
+      ./agora outage flood --seconds 60 --rate 0
     """
     if kind not in KINDS:
         raise typer.BadParameter(f"say {', '.join(KINDS)}")
@@ -96,14 +102,17 @@ def run_outage(view: View, console: Console, kind: str, seconds: float, rate: fl
     Returns:
         The report.
     """
-    from bench.outage.run import Options, Outage
+    from bench.chain import machine
+    from bench.outage.options import Options
+    from bench.outage.run import Outage
     from bench.target import Target
 
+    facts = machine.facts()
     run = Outage(Target.of(view), Options(kind, seconds, rate))
     credentials = run.enrol(lambda words: console.print(words, style="dim"))
     found = asyncio.run(run.run(credentials, lambda words: console.print(words, soft_wrap=True))).as_dict()
     _show(found, console)
-    return found
+    return {"machine": facts} | found
 
 
 def _show(found: dict[str, Any], console: Console) -> None:

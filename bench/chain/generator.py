@@ -1,7 +1,8 @@
 """Publishes the workload: a process of its own, over a few connections, each for many devices as a home's gateway would.
 
 It reads its plan as one line of JSON from its standard input, connects, says ``ready``, waits for a line, publishes, and says
-what it did as one line of JSON. So passwords are in no argument list, and several generators begin together.
+what it did as one line of JSON. So passwords are in no argument list, and several generators begin together. Further lines tell
+it meanwhile how many of its messages are stored.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ TICK_SECONDS = 0.005
 """Between two looks at what is due."""
 MOST_AT_ONCE = 200
 CONNECT_SECONDS = 30.0
+LONGEST_LINE = 2**20
 QUIET_SECONDS = 60.0
 """Without an acknowledgement for so long, the broker has stopped."""
 
@@ -43,6 +45,8 @@ class Plan:
         receipts: whether each asks for a receipt; they are awaited on ``receipts_filter``.
         receipts_filter: subscribed to by the first connection, where receipts are asked for.
         first: number of the first device.
+        backlog: messages that may be published and not stored yet; 0 for any number. It publishes faster than they can be
+            stored, and the broker's queue is bounded.
     """
 
     port: int
@@ -55,6 +59,7 @@ class Plan:
     receipts: bool = False
     receipts_filter: str = ""
     first: int = 0
+    backlog: int = 0
 
 
 @dataclass
@@ -76,6 +81,22 @@ class Published:
     receipts: int = 0
     cpu: float = 0.0
     behind: float = 0.0
+
+
+@dataclass
+class Progress:
+    """What became of the messages so far.
+
+    Attributes:
+        stored: as far as it is known here.
+    """
+
+    stored: int = 0
+
+    async def listen(self, lines: asyncio.StreamReader) -> None:
+        """Take in what it is told, until no more comes."""
+        while line := await lines.readline():
+            self.stored = int(line)
 
 
 class Connection(asyncio.Protocol):
@@ -169,8 +190,13 @@ async def connect(plan: Plan) -> list[Connection]:
     return made
 
 
-async def publish(plan: Plan, connections: list[Connection]) -> Published:
+async def publish(plan: Plan, connections: list[Connection], so_far: Progress) -> Published:
     """Publish everything, and wait for every acknowledgement and receipt.
+
+    Args:
+        plan: what to publish.
+        connections: logged in.
+        so_far: told by others meanwhile.
 
     Raises:
         TimeoutError: the broker has stopped acknowledging.
@@ -183,6 +209,8 @@ async def publish(plan: Plan, connections: list[Connection]) -> Published:
     while sent < plan.messages or waiting:
         now = time.perf_counter()
         due = plan.messages if not plan.rate else min(plan.messages, int((now - started) * plan.rate) + 1)
+        if plan.backlog:
+            due = min(due, so_far.stored + plan.backlog)
         if sent < due:
             if plan.rate:
                 done.behind = max(done.behind, now - started - sent / plan.rate)
@@ -190,7 +218,7 @@ async def publish(plan: Plan, connections: list[Connection]) -> Published:
         waiting = sum(one.waiting for one in connections)
         if sent - waiting != progress:
             newest, progress = now, sent - waiting
-        elif now - newest > QUIET_SECONDS:
+        elif waiting and now - newest > QUIET_SECONDS:
             raise TimeoutError(f"{waiting} messages stay unacknowledged")
         select.select((), (), (), TICK_SECONDS)  # the loop rests, too: acknowledgements are read together, not each as it comes
         await asyncio.sleep(0)
@@ -229,12 +257,17 @@ def _cpu() -> float:
 
 
 async def _main() -> None:
-    plan = Plan(**json.loads(sys.stdin.readline()))
+    lines = asyncio.StreamReader(LONGEST_LINE)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    plan = Plan(**json.loads(await lines.readline()))
     connections = await connect(plan)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.readline)
-    published = await publish(plan, connections)
+    await lines.readline()
+    so_far = Progress()
+    listening = asyncio.create_task(so_far.listen(lines))
+    published = await publish(plan, connections, so_far)
+    listening.cancel()
     for one in connections:
         one.transport.close()
     sys.stdout.write(json.dumps(asdict(published)) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
@@ -24,18 +24,45 @@ from storage.ledger import settle
 STALL_SECONDS = 60.0
 LEDGER_SECONDS = 60.0
 POLL_SECONDS = 0.2
+BACKLOG = 500_000
+"""Messages on the way at the highest rate: the broker holds 1.4 million of them for the bridge, and then lets them fall."""
 MINUTE_SECONDS = 60.0
 LOOK_SECONDS, LOOSE_LOOK_SECONDS = 0.01, 0.05
 """Between two looks for commits: where latency is what is wanted, and where only the last one is."""
 _STORED = "SELECT coalesce(sum(readings_stored), 0)::bigint FROM ledger_devices"
 
 
+class Publisher:
+    """A generator that is connected.
+
+    Args:
+        process: it runs in.
+    """
+
+    def __init__(self, process: companion.Companion) -> None:
+        self._process = process
+
+    def begin(self) -> asyncio.Task[Published]:
+        """Let it begin; gives what it did."""
+        return asyncio.create_task(self._work())
+
+    def stored(self, messages: int) -> None:
+        """Tell it how many of its messages are stored."""
+        self._process.say(str(messages))
+
+    async def _work(self) -> Published:
+        self._process.say("go")
+        return Published(**await self._process.report())
+
+
 @asynccontextmanager
-async def generator(platform: Platform, load: Load) -> AsyncIterator[Callable[[], asyncio.Task[Published]]]:
+async def generator(platform: Platform, load: Load, backlog: int = 0) -> AsyncIterator[Publisher]:
     """Start a generator and let it connect.
 
-    Yields:
-        What lets it begin, and gives what it did.
+    Args:
+        platform: with its accounts.
+        load: what to publish.
+        backlog: messages that may be published and, as it is told, not stored yet; 0 for any number.
     """
     plan = Plan(
         port=platform.instance.ports.mqtt,
@@ -46,14 +73,10 @@ async def generator(platform: Platform, load: Load) -> AsyncIterator[Callable[[]
         rate=load.rate,
         receipts=load.receipts,
         receipts_filter=f"{ROOT}/{ORG}/+/down/{RECEIPTS}" if load.receipts else "",
+        backlog=backlog,
     )
     async with companion.started("generator", "bench.chain.generator", asdict(plan), platform.companion_env()) as process:
-
-        async def work() -> Published:
-            process.say("go")
-            return Published(**await process.report())
-
-        yield lambda: asyncio.create_task(work())
+        yield Publisher(process)
 
 
 async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) -> Run:
@@ -76,15 +99,16 @@ async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) ->
         await AsyncConnection.connect(platform.conninfo, autocommit=True) as books,
         commits.Watcher(platform.conninfo, LOOK_SECONDS if load.rate else LOOSE_LOOK_SECONDS) as watcher,
         audience.attending(platform, load) as app,
-        generator(platform, load) as begin,
+        generator(platform, load, 0 if load.rate else BACKLOG) as publisher,
     ):
         before = await stored(books)
+        checkpoints = await asyncio.to_thread(platform.checkpoints)
         used = platform.usage(watcher.backend)
-        task = begin()
+        task = publisher.begin()
         if app:
             app.begin()
         async with _by_minute(platform, load) as sizes:
-            await _await_rows(books, before + load.messages * READINGS, task, tell)
+            await _await_rows(books, before, load.messages, task, publisher, tell)
         published = await task
         if app:
             await app.finish(tell)
@@ -93,6 +117,7 @@ async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) ->
         seen, spent = watcher.seen, after.since(used)
         received = await app.received(published.begun) if app else None
         searched = app.searched(spent) if app else None
+        checkpoints = await asyncio.to_thread(platform.checkpoints) - checkpoints
     rows = await commits.rows_by_commit(platform.conninfo, published.begun - 0.001)
     written = sum(count for _, _, count in rows)
     await check(platform, load, published, written)
@@ -101,7 +126,7 @@ async def run_chain(platform: Platform, load: Load, subject: str, tell: Tell) ->
     run.received, run.searched, run.judging = received, searched, judging
     run.latency = percentiles(commits.latencies(rows, seen))
     run.by_second = _by_second(rows, seen, published.begun)
-    run.memory, run.rows, run.by_minute = after.memory, written, sizes
+    run.memory, run.rows, run.by_minute, run.checkpoints = after.memory, written, sizes, checkpoints
     return run
 
 
@@ -162,12 +187,17 @@ async def stored(books: AsyncConnection) -> int:
     return int(row[0])
 
 
-async def _await_rows(books: AsyncConnection, wanted: int, task: asyncio.Task[Published], tell: Tell) -> None:
-    """Wait until so many readings are stored, as the ledger counts them in the transactions that store them."""
+async def _await_rows(
+    books: AsyncConnection, before: int, messages: int, task: asyncio.Task[Published], publisher: Publisher, tell: Tell
+) -> None:
+    """Wait until the readings of so many messages are stored, as the ledger counts them in the transactions that store them."""
     newest, moved = -1, time.monotonic()
+    wanted = before + messages * READINGS
     while (there := await stored(books)) < wanted:
         if task.done() and task.exception() is not None:
             task.result()
+        if not task.done():
+            publisher.stored((there - before) // READINGS)
         if there != newest:
             newest, moved = there, time.monotonic()
         elif time.monotonic() - moved > STALL_SECONDS:

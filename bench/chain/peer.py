@@ -155,11 +155,10 @@ async def run_peer(platform: Platform, load: Load, subject: str, tell: Tell) -> 
     """
     async with (
         await AsyncConnection.connect(conninfo(platform), autocommit=True) as books,
-        measure.generator(platform, load) as begin,
+        measure.generator(platform, load) as publisher,
     ):
         used = platform.usage(books.info.backend_pid)
-        task = begin()
-        published = await task
+        published = await publisher.begin()
         await _await_rows(platform, books, load.messages * READINGS, published.begun - 0.001, tell)
         after = platform.usage(books.info.backend_pid, memory=True)
     rows = await commits.rows_by_commit(conninfo(platform), published.begun - 0.001, "vitals", "time")

@@ -165,6 +165,12 @@ class Platform:
         with postgres.connect(self.stack.settings(OWNER)) as connection:
             connection.execute("CHECKPOINT")
 
+    def checkpoints(self) -> int:
+        """Give how many checkpoints the database has begun: each makes what follows write whole pages into its log once."""
+        with psycopg.connect(self.conninfo) as connection:
+            row = connection.execute("SELECT num_timed + num_requested FROM pg_stat_checkpointer").fetchone()
+        return int(row[0]) if row else 0
+
     def pids(self) -> dict[str, int]:
         """Give the processes that run now, other programs that are measured among them."""
         running = self.stack.state().processes

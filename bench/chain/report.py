@@ -195,6 +195,19 @@ def growth(runs: Iterable[Run]) -> list[str]:
     ]
 
 
+def circumstances(runs: Iterable[Run]) -> list[str]:
+    """Tell in a line for each kind of run what the database had or did, where there is something: history, checkpoints."""
+    told = []
+    for subject, same in groups(runs).items():
+        least, _, most = spread([run.history for run in same])
+        checkpoints = sum(run.checkpoints for run in same)
+        parts = [f"{least:,.0f} rows in the day's chunk beforehand"] if most else []
+        parts += [f"{checkpoints} checkpoints in {sum(run.seconds for run in same):.0f} s"] if checkpoints else []
+        if parts:
+            told.append(f"{subject}: {', '.join(parts)}")
+    return told
+
+
 def as_json(
     runs: Sequence[Run], options: Mapping[str, Any], machine: Mapping[str, str], rounds: int, is_finished: bool
 ) -> dict[str, Any]:

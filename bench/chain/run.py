@@ -6,10 +6,12 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.chain import history, measure, peer, stages
 from bench.chain.platform import OURS, Platform
+from bench.chain.report import TELEGRAF
 from bench.chain.runs import SEARCHING, Load, Run, Tell
 from bench.chain.sessions import forget_session
 from deploy.local.instance import Instance
@@ -43,6 +45,7 @@ class Options:
         searches: a second, that this app asks the gateway in a second run of each; 0 leaves these runs out.
         workers: of streams and of store, 1 or 2.
         rows: rows that are stored before.
+        rows_per_day: of these, how many have each day; those of today lie in the chunk that is written into.
         against: ``telegraf``, or empty.
         rounds: how often each run is repeated.
         steady: seconds that a run at a fixed rate lasts, whatever ``messages`` says; 0 for ``STEADY_SECONDS`` at most.
@@ -61,6 +64,7 @@ class Options:
     loaded: bool = False
     searches: float = 0.0
     steady: float = 0.0
+    rows_per_day: int = history.PER_DAY
 
     def at(self, rate: float) -> Load:
         """Make the load of a run at a fixed rate."""
@@ -114,6 +118,7 @@ class Bench:
         self._note = note
         self._runs: list[Run] = []
         self._rounds = 0
+        self._history: history.Stored | None = None
         sharing = ("router",) if options.sharing or "router" in options.stages else ()
         asked = ("gateway",) if self._searches else ()
         self._ours = (*OURS, *sharing, *asked)
@@ -124,6 +129,8 @@ class Bench:
 
     def _took(self, run: Run) -> None:
         self._runs.append(run)
+        if self._history and run.subject != TELEGRAF:
+            run.history = self._history.in_chunk(datetime.now(UTC))
         self._note(self._runs, self._rounds)
 
     async def run(self) -> list[Run]:
@@ -131,7 +138,9 @@ class Bench:
         options, platform = self._options, self._platform
         await asyncio.to_thread(platform.enrol, options.devices, len(self._ours) > len(OURS), self._tell)
         if options.rows:
-            await asyncio.to_thread(history.fill, platform, options.rows, options.devices, self._tell)
+            self._history = await asyncio.to_thread(
+                history.fill, platform, options.rows, options.rows_per_day, options.devices, self._tell
+            )
         platform.allow_searches(self._searches)
         if self._telegraf:
             await asyncio.to_thread(peer.prepare, platform)
@@ -188,4 +197,4 @@ class Bench:
             warm = Load(min(WARM_MESSAGES, options.messages), options.devices)
             await peer.run_peer(platform, warm, "warm-up", lambda step: self._tell(f"{where}, warm-up: {step}"))
             await asyncio.to_thread(platform.checkpoint)
-            self._took(await peer.run_peer(platform, plain, "telegraf", lambda step: self._tell(f"{where}: {step}")))
+            self._took(await peer.run_peer(platform, plain, TELEGRAF, lambda step: self._tell(f"{where}: {step}")))

@@ -94,6 +94,9 @@ class Run:
         rows: that were written.
         received: by the app on its topic, where sharing is measured.
         searched: by the app at the gateway, where it searched.
+        history: rows that were stored beforehand in the chunk that the run wrote into, that of the day; those of runs before it,
+            and of earlier days, are not counted.
+        checkpoints: that the database began meanwhile.
         judging: seconds from the last row visible until the last reading was judged for alerts; not part of the rates, whose
             work is in ``cpu``.
     """
@@ -114,6 +117,8 @@ class Run:
     received: Received | None = None
     searched: Searched | None = None
     judging: float = 0.0
+    history: int = 0
+    checkpoints: int = 0
 
     @property
     def grown(self) -> dict[str, int]:

@@ -41,9 +41,9 @@ async def each(platform: Platform, load: Load, wanted: tuple[str, ...], tell: Te
     async with await AsyncConnection.connect(platform.conninfo, autocommit=True) as books:
         stored = await measure.stored(books)
         begun, used = time.perf_counter(), platform.usage()
-        async with measure.generator(platform, load) as begin:
+        async with measure.generator(platform, load) as publisher:
             tell("publishing to the broker")
-            await begin()
+            await publisher.begin()
         if load.rate:
             if "bridge" in wanted:
                 took(_run("bridge", load, load.messages, begun, used, platform))

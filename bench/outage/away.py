@@ -12,8 +12,6 @@ from deploy.local.view import View
 
 AGAIN_SECONDS = 0.05
 BACK_SECONDS = 120.0
-SERVERS = {"kafka": ("kafka",), "database": ("postgres",), "both": ("kafka", "postgres")}
-"""By the word for it, the servers that are kept away."""
 
 
 async def keep_away(view: View, servers: Sequence[str], seconds: float) -> None:

@@ -18,8 +18,8 @@ RESEND_SECONDS = 20.0
 LONGEST_RESEND_SECONDS = 120.0
 OUTBOX = 5_000
 HANDLE_BYTES = 8
-FLOOD_TIMES = 10
-"""So many messages sends a device that floods for each one of another device."""
+LAST_WORD_SECONDS = 2.0
+"""So soon is the last word of a device sent again: the answer that ends the run is awaited by nothing else."""
 Letter = tuple[str, int]
 """Device and sequence."""
 
@@ -38,6 +38,7 @@ class Sender:
     Attributes:
         session: its connection.
         careful: whether it keeps its messages until their receipts, and then writes nothing new when its memory is full.
+        floods: whether it sends far more than its quota.
         sent: value of each message, by its sequence.
         receipted: sequences with a receipt.
         held_back: messages it did not write since its memory was full.
@@ -48,6 +49,7 @@ class Sender:
 
     session: Session
     careful: bool
+    floods: bool = False
     sent: dict[int, float] = field(default_factory=dict)
     receipted: set[int] = field(default_factory=set)
     held_back: int = 0
@@ -70,12 +72,19 @@ class Sender:
         if self.careful and len(self._waiting) >= self.outbox:
             self.held_back += 1
             return
+        self._publish(number, now, RESEND_SECONDS if self.careful else 0.0)
+
+    def last_word(self, number: int, now: float) -> None:
+        """Send a message that any device keeps until its receipt: by then all that it sent before was taken or fell."""
+        self._publish(number, now, LAST_WORD_SECONDS)
+
+    def _publish(self, number: int, now: float, pause: float) -> None:
         value = 50 + number % 70
         payload = message(Moment(to_text(clock.now()), number), value=str(value))
         self.sent[number] = float(value)
         self._begun[number] = now
-        if self.careful:
-            self._waiting[number] = _Waiting(payload, now + RESEND_SECONDS, RESEND_SECONDS)
+        if pause:
+            self._waiting[number] = _Waiting(payload, now + pause, pause)
         self.session.publish("vitals", payload, number.to_bytes(HANDLE_BYTES, "big"))
 
     def resend(self, now: float) -> None:
@@ -95,20 +104,31 @@ class Sender:
 
 
 class Ear:
-    """Hears a device's receipts."""
+    """Hears what a device is answered.
+
+    Attributes:
+        sender: the device.
+        told: errors, by their code.
+        first_told: set by the first.
+        last_receipt: when the last receipt came, on the monotonic clock.
+    """
 
     def __init__(self) -> None:
         self.sender: Sender | None = None
-        self.refusals = 0
+        self.told: dict[str, int] = {}
+        self.first_told = asyncio.Event()
+        self.last_receipt = 0.0
 
     def receipted(self, correlation: bytes) -> None:
         """Take note of a receipt."""
         if self.sender is not None and len(correlation) == HANDLE_BYTES:
-            self.sender.receipted_now(int.from_bytes(correlation, "big"), time.monotonic())
+            self.last_receipt = time.monotonic()
+            self.sender.receipted_now(int.from_bytes(correlation, "big"), self.last_receipt)
 
     def refused(self, correlation: bytes, code: str) -> None:
-        """Count an error; nothing here deserves one."""
-        self.refusals += 1
+        """Count an error."""
+        self.told[code] = self.told.get(code, 0) + 1
+        self.first_told.set()
 
 
 class Load:
@@ -117,13 +137,13 @@ class Load:
     Args:
         senders: the devices.
         rate: messages a second of all of them together.
-        flooding: one of the senders that sends ``FLOOD_TIMES`` its share; None where all send alike.
+        flooder: one more device, whose messages are not this load's; it only says its last word with the others.
     """
 
-    def __init__(self, senders: Sequence[Sender], rate: float, flooding: Sender | None = None) -> None:
+    def __init__(self, senders: Sequence[Sender], rate: float, flooder: Sender | None = None) -> None:
         self.senders = senders
         self.rate = rate
-        self._turns = [*senders, *([flooding] * (FLOOD_TIMES - 1) if flooding else [])]
+        self._everybody = [*senders, *([flooder] if flooder else [])]
         self._number = 0
 
     async def run(self) -> None:
@@ -134,7 +154,7 @@ class Load:
             owed, last = owed + (now - last) * self.rate, now
             for _ in range(int(owed)):
                 self._number += 1
-                self._turns[self._number % len(self._turns)].write(self._number, now)
+                self.senders[self._number % len(self.senders)].write(self._number, now)
             owed -= int(owed)
             if now - resent > 1.0:
                 resent = now
@@ -144,16 +164,19 @@ class Load:
             await asyncio.sleep(TICK_SECONDS)
 
     async def insist(self, seconds: float) -> bool:
-        """Send nothing new, but again what has no receipt, until all has.
+        """Send a last word from each device, and again what has no receipt, until all has.
 
         Args:
             seconds: at most.
 
         Returns:
-            Whether every careful device has all its receipts.
+            Whether every careful device has all its receipts, and every other that of its last word.
         """
         deadline = time.monotonic() + seconds
-        while any(sender.waiting for sender in self.senders):
+        for sender in self._everybody:
+            self._number += 1
+            sender.last_word(self._number, time.monotonic())
+        while any(sender.waiting for sender in self._everybody):
             if time.monotonic() > deadline:
                 return False
             self._resend(time.monotonic())
@@ -161,7 +184,7 @@ class Load:
         return True
 
     def _resend(self, now: float) -> None:
-        for sender in self.senders:
+        for sender in self._everybody:
             sender.resend(now)
 
     @property

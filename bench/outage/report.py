@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.check import Check
-from bench.outage.away import SERVERS
+from bench.outage.flood import LEAST_TIMES
+from bench.outage.options import SERVERS, Course, Flooded, Options
 from bench.outage.verdict import Compared
 from bench.watching import MIB, Watched
+from contracts.errors import Code
 from storage.ledger import Closing
-
-if TYPE_CHECKING:
-    from bench.outage.run import Course, Options
 
 CATCH_UP_TIMES = 3.0
 QUEUE_MIB = 160
@@ -23,9 +22,14 @@ GROWTH_MIB = 96
 TOLD_MIB = 2
 DELAYED_SECONDS = 2.0
 """A receipt that takes longer tells a device to slow down."""
-COUNTED_PART = 0.01
-"""A session that is taken up again brings some messages twice: by so much of what was published counts may differ."""
-STARVED_PART = 0.5
+OVERCOUNTED_PART = 0.01
+"""By so much of what was published more may be counted than did not arrive: a session that is taken up again brings some messages
+twice, so that more arrives, and the broker counts what it lets fall on the way to devices, too. Less may never be counted."""
+FAIR_PART = 0.5
+ALLOWED_PART = 0.5
+"""Of what its quota allows it beyond its burst, so much must be taken of a device that floods."""
+RECEIPT_SECONDS = 5.0
+RECEIPTS = "receipts of careful devices come in time"
 CATCH_UP = "it catches up three times as fast as messages come"
 SHOWN_PART = 0.5
 
@@ -67,12 +71,13 @@ class Found:
         closing = self.closing
         yield Check("the ledger is closed", closing.closed, f"difference {closing.difference}, in flight {closing.in_flight}")
         fallen = found.published - self.received
-        counted = self.course.dropped + self.course.refused
+        course = self.course
         yield Check(
             "what the broker let fall, or the bridge refused, is counted",
-            found.careless_lost <= counted and abs(fallen - counted) <= COUNTED_PART * found.published,
-            f"{found.published} published, {self.received} received; {self.course.dropped} let fall for want of room, "
-            f"{self.course.refused} refused beyond their device's quota; {found.careless_lost} lost, of devices without receipts",
+            0 <= course.counted - fallen <= OVERCOUNTED_PART * found.published,
+            f"{found.published} published, {self.received} received: {fallen} fell; {course.dropped} let fall for want of room, "
+            f"{course.refused} refused beyond their device's quota, {course.rejected} by the broker; "
+            f"{found.careless_lost} lost, of devices without receipts",
         )
         servers = SERVERS.get(self.options.kind, ())
         ours = [name for name in self.restarted if name not in servers]
@@ -86,17 +91,53 @@ class Found:
         )
         if servers:
             yield from self._outage_checks()
+        elif course.flooded:
+            yield from self._flood_checks(course.flooded)
         else:
-            yield Check(
-                "back-pressure reaches the devices",
-                found.held_back > 0 or found.receipt_seconds > DELAYED_SECONDS,
-                f"{found.held_back} messages held back, the longest wait for a receipt {found.receipt_seconds:.1f} s",
-            )
-            yield Check(
-                "a device that floods starves no other",
-                found.starved >= STARVED_PART,
-                f"of the careful device with the fewest {found.starved:.0%} of the middle one's messages are stored",
-            )
+            yield from self._overload_checks()
+
+    def _overload_checks(self) -> Iterator[Check]:
+        found = self.compared
+        yield Check(
+            "back-pressure reaches the devices",
+            found.held_back > 0 or found.receipt_seconds > DELAYED_SECONDS,
+            f"{found.held_back} messages held back, the longest wait for a receipt {found.receipt_seconds:.1f} s",
+        )
+        yield Check(
+            "careful devices share what fits",
+            found.fairness >= FAIR_PART,
+            f"of the careful device with the fewest {found.fairness:.0%} of the middle one's messages are stored",
+        )
+
+    def _flood_checks(self, flood: Flooded) -> Iterator[Check]:
+        found = self.compared
+        others = found.careful_lost + found.careless_lost
+        yield Check("the other devices lose nothing", others == 0, f"{others} lost, at {self.course.rate:.0f} messages a second")
+        yield Check("no other device is held back", found.held_back == 0, f"{found.held_back} messages held back")
+        yield Check(
+            RECEIPTS,
+            found.receipt_p99 <= RECEIPT_SECONDS,
+            f"99 of 100 within {found.receipt_p99:.2f} s, the last of all other devices within {found.receipt_seconds:.1f} s",
+        )
+        yield Check(
+            "one device floods",
+            flood.times >= LEAST_TIMES,
+            f"{flood.sent} messages in {flood.seconds:.0f} s, {flood.times:.1f} times its quota of {flood.quota:g} a second",
+        )
+        told, errors = flood.told.get(Code.RATE_EXCEEDED, 0), sum(flood.told.values())
+        after = "never" if flood.told_after is None else f"first after {flood.told_after:.1f} s"
+        yield Check(
+            "it is told why, and nobody else is told anything",
+            flood.told_after is not None and told == errors and not flood.told_others,
+            f"{told} times {Code.RATE_EXCEEDED}, {after}; others {flood.told_others or 'nothing'}",
+        )
+        taken = flood.sent - found.flooder_lost
+        least = flood.burst + ALLOWED_PART * flood.quota * (flood.seconds - (flood.told_after or 0.0))
+        yield Check(
+            "its quota is taken of it, and no more",
+            least <= taken <= flood.most,
+            f"{taken} taken; its quota is {flood.most:.0f}, a burst of {flood.burst} and {flood.quota:g} a second",
+        )
 
     def _outage_checks(self) -> Iterator[Check]:
         shown = max(self.course.late.values(), default=0.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 
 import psycopg
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,19 +14,24 @@ from psycopg import AsyncConnection
 
 from bench.enrolling import Wanted
 from bench.outage import verdict
-from bench.outage.away import SERVERS, come_back, keep_away
+from bench.outage.away import come_back, keep_away
+from bench.outage.flood import Flooder
 from bench.outage.load import OUTBOX, Ear, Load, Sender
+from bench.outage.options import FLOOD, OVERLOAD, SERVERS, Course, Options
 from bench.outage.report import Found
 from bench.target import Target, Tell
 from bench.watching import Watched
 from bench.wire import Session
+from cli import operator
 from cli.server_status import delays
 from contracts.instants import to_datetime
+from deploy.local.problems import Problem
+from ingest.settings import IngestSettings
 from runtime import clock
 from simulators.patients import DeviceCredential
 
 ORG = "outage"
-OVERLOAD = "overload"
+FLOODER = "flooder"
 QUIET_SECONDS = 5.0
 FULL_RATE, FULL_OUTBOX, FULL_SECONDS = 20_000.0, 250, 10.0
 """How full load is found: more than fits is offered, and devices that hold few messages take what they are answered for."""
@@ -34,8 +39,9 @@ OVERLOAD_OUTBOX = 500
 """What a careful device can keep in an overload: then it writes nothing new, which is where back-pressure is to arrive."""
 TIMES = {OVERLOAD: 3.0}
 PART = 1 / 3
-"""What is offered of what fits: more in an overload; while servers are away, what leaves room to catch up."""
+"""What is offered of what fits: more in an overload; else what leaves room, to catch up or for a flood."""
 INSIST_SECONDS, REST_SECONDS, CATCH_UP_SECONDS = 240.0, 240.0, 1_200.0
+FLOWING_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 BEHIND_SECONDS = 2.0
 """So late may the newest message in the store be for it to have caught up: some are always on their way."""
@@ -49,50 +55,6 @@ DROPPED = "agora_keeper_broker_messages_dropped"
 REFUSED = "agora_ingest_messages_refused"
 COUNTED_SECONDS = 30.0
 """The broker tells every ten seconds what it dropped."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a run is asked for.
-
-    Attributes:
-        kind: ``kafka``, ``database``, ``both`` or ``overload``.
-        seconds: how long it lasts.
-        rate: messages a second; 0 to find out how much fits, and take three times that in an overload, else a third.
-        devices: how many careful ones.
-        careless: how many that trust the broker.
-    """
-
-    kind: str
-    seconds: float
-    rate: float = 200.0
-    devices: int = 32
-    careless: int = 32
-
-
-@dataclass
-class Course:
-    """How it went.
-
-    Attributes:
-        late: the longest delay shown, by process, in seconds.
-        caught_up: seconds from the server's return until the store had caught up.
-        recovered: of these, until the first new row.
-        catch_up_rate: rows a second between the two.
-        full_rate: messages a second that fit, where it was measured.
-        rate: messages a second that were sent.
-        dropped: messages that the broker let fall, as the keeper counts them.
-        refused: messages beyond their device's quota, as the bridge counts them.
-    """
-
-    late: dict[str, float] = field(default_factory=dict)
-    caught_up: float = 0.0
-    recovered: float = 0.0
-    catch_up_rate: float = 0.0
-    full_rate: float = 0.0
-    rate: float = 0.0
-    dropped: int = 0
-    refused: int = 0
 
 
 class Outage:
@@ -111,7 +73,7 @@ class Outage:
 
     def enrol(self, tell: Tell) -> list[DeviceCredential]:
         """Enrol the run's devices."""
-        kinds = {"careful": self._options.devices, "careless": self._options.careless}
+        kinds = {"careful": self._options.devices, "careless": self._options.careless, FLOODER: self._options.kind == FLOOD}
         names = [f"{kind}-{number}" for kind, many in kinds.items() for number in range(many)]
         return list(self._target.enrol(ORG, [Wanted(name, f"outage-{name}") for name in names], tell).values())
 
@@ -127,26 +89,20 @@ class Outage:
 
         Raises:
             Lost: the broker ended a session.
-            Problem: a server did not come back.
+            Problem: a server did not come back, or the platform did not work to begin with.
         """
         since = clock.now()
-        address = self._target.broker
-        tls = address.tls()
-        senders = []
-        for credential in credentials:
-            ear = Ear()
-            sender = ear.sender = Sender(Session(address, tls, credential, ear), credential.device.startswith("careful"))
-            sender.outbox = OVERLOAD_OUTBOX if self._options.kind == OVERLOAD else OUTBOX
-            senders.append(sender)
-        floods = senders[-1] if self._options.kind == OVERLOAD and self._options.careless else None
-        load = Load(senders, self._options.rate, floods)
+        ears = self._ears(credentials)
+        senders = [ear.sender for ear in ears if ear.sender]
+        flooder = next((self._flooder(ear.sender, ear) for ear in ears if ear.sender and ear.sender.floods), None)
+        load = Load([one for one in senders if not one.floods], self._options.rate, flooder.sender if flooder else None)
         fallen = await asyncio.to_thread(self._fallen)
         received = (await self._target.settle(REST_SECONDS)).received
         looking = asyncio.create_task(self._look())
         try:
             for sender in senders:
                 await sender.session.open()
-            await self._disturb(load, since, tell)
+            await self._disturb(load, flooder, since, tell)
             tell("no new messages; waiting for the last receipts")
             complete = await load.insist(INSIST_SECONDS)
             closing = await self._target.settle(REST_SECONDS)
@@ -159,20 +115,43 @@ class Outage:
         with psycopg.connect(self._target.database.conninfo()) as connection:
             compared = verdict.compare(connection, ORG, to_datetime(since), senders)
         received = closing.received - received
+        self._course.rejected = sum(sum(sender.session.rejected.values()) for sender in senders)
         await self._count_fallen(compared.published - received, fallen)
+        if flooder:
+            told = sum((Counter(ear.told) for ear in ears if ear.sender is not flooder.sender), Counter[str]())
+            self._course.flooded = flooder.found(dict(told))
         again = self._watched.restarted(self._target.view)
         return Found(self._options, self._course, compared, complete, closing, received, self._watched, tuple(again))
 
-    async def _disturb(self, load: Load, since: int, tell: Tell) -> None:
+    def _ears(self, credentials: list[DeviceCredential]) -> list[Ear]:
+        address, tls = self._target.broker, self._target.broker.tls()
+        ears = []
+        for credential in credentials:
+            ear, name = Ear(), credential.device
+            session = Session(address, tls, credential, ear)
+            ear.sender = Sender(session, careful=name.startswith("careful"), floods=name.startswith(FLOODER))
+            ear.sender.outbox = OVERLOAD_OUTBOX if self._options.kind == OVERLOAD else OUTBOX
+            ears.append(ear)
+        return ears
+
+    def _flooder(self, sender: Sender, ear: Ear) -> Flooder:
+        return Flooder(sender, ear, operator.settings(IngestSettings, self._target.view.env("bridge")))
+
+    async def _disturb(self, load: Load, flooder: Flooder | None, since: int, tell: Tell) -> None:
         if not self._options.rate:
             load.rate = await self._full_rate(load, tell) * TIMES.get(self._options.kind, PART)
         self._course.rate = load.rate
         tell(f"{load.rate:.0f} messages a second from {len(load.senders)} devices")
         async with _publishing(load):
             await asyncio.sleep(QUIET_SECONDS)
+            await self._flowing(since)
             self._watched.look(self._target.view, baseline=True)
             if self._options.kind == OVERLOAD:
                 await asyncio.sleep(self._options.seconds)
+                return
+            if flooder:
+                tell(f"another device floods until it is told to stop, and {self._options.seconds:.0f} s more")
+                await flooder.flood(self._options.seconds)
                 return
             servers = SERVERS[self._options.kind]
             tell(f"{' and '.join(servers)} away for {self._options.seconds:.0f} s")
@@ -196,7 +175,23 @@ class Outage:
         await load.insist(INSIST_SECONDS)
         for sender, (outbox, careful) in zip(load.senders, before, strict=True):
             sender.outbox, sender.careful, sender.held_back = outbox, careful, 0
+            sender.receipt_seconds.clear()
         return self._course.full_rate
+
+    async def _flowing(self, since: int) -> None:
+        """Wait until the first row is stored: what is disturbed is a platform that works, not one that is still starting.
+
+        Raises:
+            Problem: none is.
+        """
+        begun = time.monotonic()
+        async with await AsyncConnection.connect(self._target.database.conninfo(), autocommit=True) as connection:
+            while not (await self._stored(connection, since))[0]:
+                if time.monotonic() - begun > FLOWING_SECONDS:
+                    raise Problem(
+                        f"no reading is stored after {FLOWING_SECONDS:.0f} s, before any outage", "./agora logs streams"
+                    )
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _catch_up(self, load: Load, since: int, tell: Tell) -> None:
         """Follow the rows until the newest are those that devices have just sent."""
@@ -220,13 +215,13 @@ class Outage:
         return int(row[0] or 0), int(row[1] or 0)
 
     async def _count_fallen(self, fallen: int, before: tuple[int, int]) -> None:
-        """Wait until bridge and keeper have counted as many messages as never arrived, or the broker must have told."""
+        """Wait until as many messages are counted as never arrived, or the broker must have told."""
         end = time.monotonic() + COUNTED_SECONDS
         course = self._course
         while True:
             refused, dropped = await asyncio.to_thread(self._fallen)
             course.refused, course.dropped = refused - before[0], dropped - before[1]
-            if course.refused + course.dropped >= fallen or time.monotonic() > end:
+            if course.counted >= fallen or time.monotonic() > end:
                 return
             await asyncio.sleep(LOOK_SECONDS)
 

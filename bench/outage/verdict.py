@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from bench.chain.statistics import percentiles
 from bench.outage.load import Sender
 
 _ROWS = """
@@ -27,11 +28,13 @@ class Compared:
         receipted_lost: with a receipt and without a row.
         careful_lost: of careful devices, without a row.
         careless_lost: of careless devices, without a row: they trusted the broker, whose queue is bounded.
+        flooder_lost: of a device that floods, without a row.
         wrong: rows with another value, or twice, or of no message.
-        resent: messages that careful devices sent again.
+        resent: messages that devices sent again: the careful ones any, the others their last word.
         held_back: messages that careful devices did not write, since their memory was full.
-        receipt_seconds: the longest wait for a receipt.
-        starved: the least that is stored of a careful device, as a part of what is in the middle; 1 where there is none.
+        receipt_seconds: the longest wait for a receipt, of all devices but one that floods.
+        receipt_p99: so long did careful devices wait for 99 of 100 receipts at the most.
+        fairness: the least that is stored of a careful device, as a part of what is in the middle; 1 where there is none.
     """
 
     sent: int
@@ -39,11 +42,13 @@ class Compared:
     receipted_lost: int
     careful_lost: int
     careless_lost: int
+    flooder_lost: int
     wrong: int
     resent: int
     held_back: int
     receipt_seconds: float
-    starved: float
+    receipt_p99: float
+    fairness: float
 
     @property
     def published(self) -> int:
@@ -66,22 +71,26 @@ def compare(connection: Connection[Any], org: str, since: datetime, senders: Seq
     by_name = {sender.session.credential.device: sender for sender in senders}
     left = {(name, number): value for name, sender in by_name.items() for number, value in sender.sent.items()}
     stored = wrong = 0
-    of_careful = {name: 0 for name, sender in by_name.items() if sender.careful}
+    rows = {name: 0 for name, sender in by_name.items() if sender.careful}
     for device, sequence, value in connection.execute(_ROWS, (org, since)):
         right = left.pop((device, sequence), None) == value
         stored, wrong = stored + right, wrong + (not right)
-        if device in of_careful:
-            of_careful[device] += 1
+        if device in rows:
+            rows[device] += 1
     careful = sum(by_name[device].careful for device, _ in left)
+    flooder = sum(by_name[device].floods for device, _ in left)
+    waits = [(seconds, sender.careful) for sender in senders if not sender.floods for seconds in sender.receipt_seconds]
     return Compared(
         sent=sum(len(sender.sent) for sender in senders),
         stored=stored,
         receipted_lost=sum(number in by_name[device].receipted for device, number in left),
         careful_lost=careful,
-        careless_lost=len(left) - careful,
+        careless_lost=len(left) - careful - flooder,
+        flooder_lost=flooder,
         wrong=wrong,
         resent=sum(sender.resent for sender in senders),
         held_back=sum(sender.held_back for sender in senders),
-        receipt_seconds=max((seconds for sender in senders for seconds in sender.receipt_seconds), default=0.0),
-        starved=min(of_careful.values(), default=0) / max(1.0, median(of_careful.values() or [0])) if of_careful else 1.0,
+        receipt_seconds=max((seconds for seconds, _ in waits), default=0.0),
+        receipt_p99=percentiles([(seconds, 1) for seconds, is_careful in waits if is_careful]).get("p99", 0.0),
+        fairness=min(rows.values()) / max(1.0, median(rows.values())) if rows else 1.0,
     )

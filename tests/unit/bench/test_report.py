@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def test_a_long_run_tells_by_how_much_each_process_grew_and_a_short_one_does_not
     short = run("chain at 1000/s", 1_000, 100, 1_000)
     short.by_minute = long.by_minute[:1]
     assert report.growth([short]) == []
+
+
+def test_history_and_checkpoints_are_told_where_there_were_any() -> None:
+    assert report.circumstances(RUNS) == []
+    old = run("chain", 10_000, 100)
+    old.history, old.checkpoints, old.seconds = 1_000, 2, 400.0
+    later = replace(old, history=0, checkpoints=0)
+    assert report.circumstances([old]) == ["chain: 1,000 rows in the day's chunk beforehand, 2 checkpoints in 400 s"]
+    assert report.circumstances([old, later]) == ["chain: 0 rows in the day's chunk beforehand, 2 checkpoints in 800 s"]
 
 
 def with_app(subject: str, rate: float, searched: Searched | None = None) -> Run:

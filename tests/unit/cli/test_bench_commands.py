@@ -16,3 +16,10 @@ def test_searches_without_an_app_are_refused_before_anything_starts() -> None:
         bench_commands.bench(searches=10.0)
     with pytest.raises(Problem, match="no app that could search"):
         bench_commands.bench(searches=10.0, sharing=True, stages="store")
+
+
+def test_more_than_the_broker_holds_is_refused_where_nobody_takes_it_meanwhile() -> None:
+    with pytest.raises(Problem, match="does not hold 2,000,000"):
+        bench_commands.bench(messages=2_000_000, stages="bridge")
+    with pytest.raises(Problem, match="does not hold 2,000,000"):
+        bench_commands.bench(messages=2_000_000, against="telegraf")
