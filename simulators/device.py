@@ -75,7 +75,8 @@ class Device:
         self._in_flight: dict[int, str] = {}
         self._sent: dict[str, Sent] = {}
         self._receipted: set[str] = set()
-        self._again: set[str] = set()
+        self._again: dict[str, int] = {}
+        self._newest = 0
         self._room = asyncio.Event()
         self._lost = asyncio.Event()
         self._offline_until = 0.0
@@ -99,9 +100,12 @@ class Device:
         return frozenset(self._receipted)
 
     @property
-    def sent_again(self) -> frozenset[str]:
-        """Correlations of letters that were sent more than once for want of an answer; empty unless it remembers."""
-        return frozenset(self._again)
+    def sent_again(self) -> dict[str, int]:
+        """Correlations of letters that were sent more than once for want of an answer; empty unless it remembers.
+
+        Each with the highest number that had been sent for the first time when it was sent last.
+        """
+        return dict(self._again)
 
     @property
     def outstanding(self) -> frozenset[str]:
@@ -210,7 +214,8 @@ class Device:
         for letter, again in self._outbox.take_due(time.monotonic()):
             self._counts.resent += again
             if again and self._options.remember:
-                self._again.add(letter.correlation_id)
+                self._again[letter.correlation_id] = self._newest
+            self._newest = max(self._newest, letter.sequence or 0)
             self._in_flight[self._publish(letter)] = letter.correlation_id
 
     def _publish(self, letter: Letter) -> int:
