@@ -36,7 +36,9 @@ def chaos(
     seconds: Annotated[float, typer.Option(min=0.0, help="How long devices publish; 0 for as long as the faults need.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Same seed, same faults and values; without it a new one.")] = None,
     only: Annotated[str, typer.Option(help="Parts to disturb, with commas; all by default. `links` are the connections.")] = "",
-    rate: Annotated[float, typer.Option(min=1.0, max=5000.0, help="Messages a second.")] = 200.0,
+    rate: Annotated[
+        float, typer.Option(min=1.0, max=5000.0, help="Messages a second, on the average of busy and quiet phases.")
+    ] = 200.0,
     report: Annotated[Path | None, typer.Option(help="Write plan, recovery times, checks and counts as JSON.")] = None,
     plant: Annotated[
         str,
@@ -105,7 +107,7 @@ def _run(instance: Instance, options: Options, path: Path | None) -> bool:
             console.print(f"{fault.at:7.1f} s  {fault}", soft_wrap=True)
         checks = asyncio.run(run.run())
     found = report.report(run, checks)
-    show.verdict(console, checks, found["recovery_seconds"])
+    show.verdict(console, found)
     if path is not None:
         path.write_text(json.dumps(found, indent=1, default=str) + "\n", encoding="utf-8")
         console.print(f"report: {path}", soft_wrap=True)

@@ -17,7 +17,7 @@ from contracts.instants import SECOND
 from simulators.connection import BrokerAddress, Connection, Hooks
 from simulators.counts import Counts, Sent
 from simulators.misbehaviour import GoOffline, LeaveOut, Letter, Make, Repeat, Step
-from simulators.outbox import RESEND_SECONDS, Outbox
+from simulators.outbox import RESEND_SECONDS, Outbox, Sendings
 from simulators.patients import DeviceCredential
 
 TICK_SECONDS = 0.5
@@ -75,7 +75,7 @@ class Device:
         self._in_flight: dict[int, str] = {}
         self._sent: dict[str, Sent] = {}
         self._receipted: set[str] = set()
-        self._again: set[str] = set()
+        self._sendings = Sendings()
         self._room = asyncio.Event()
         self._lost = asyncio.Event()
         self._offline_until = 0.0
@@ -99,9 +99,12 @@ class Device:
         return frozenset(self._receipted)
 
     @property
-    def sent_again(self) -> frozenset[str]:
-        """Correlations of letters that were sent more than once for want of an answer; empty unless it remembers."""
-        return frozenset(self._again)
+    def sent_again(self) -> dict[str, int]:
+        """Correlations of letters that were sent more than once for want of an answer; empty unless it remembers.
+
+        Each with the highest number that had been sent for the first time when it was sent last.
+        """
+        return dict(self._sendings.again)
 
     @property
     def outstanding(self) -> frozenset[str]:
@@ -209,8 +212,8 @@ class Device:
             return
         for letter, again in self._outbox.take_due(time.monotonic()):
             self._counts.resent += again
-            if again and self._options.remember:
-                self._again.add(letter.correlation_id)
+            if self._options.remember:
+                self._sendings.note(letter, again)
             self._in_flight[self._publish(letter)] = letter.correlation_id
 
     def _publish(self, letter: Letter) -> int:

@@ -154,8 +154,11 @@ class Fleet:
         """Give for each device's key the correlations that got a receipt, as receipts write them."""
         return {device.credential.key: device.receipted for device in self._devices}
 
-    def sent_again(self) -> dict[str, frozenset[str]]:
-        """Give for each device's key the correlations of what was sent more than once for want of an answer."""
+    def sent_again(self) -> dict[str, dict[str, int]]:
+        """Give for each device's key the correlations of what was sent more than once for want of an answer.
+
+        Each with the highest number that had been sent for the first time when it was sent last.
+        """
         return {device.credential.key: device.sent_again for device in self._devices}
 
     def outstanding(self) -> dict[str, frozenset[str]]:

@@ -108,3 +108,23 @@ class Outbox:
                 entry.handed = False
                 entry.due = 0.0
         self._nothing_before = 0.0
+
+
+class Sendings:
+    """Remembers how far a device had come when it sent a letter again: what it sends for the first time later must arrive later.
+
+    Attributes:
+        again: correlations of letters that were sent again, each with the highest number that had been sent for the first time
+            when it was sent last.
+    """
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.again: dict[str, int] = {}
+        self._newest = 0
+
+    def note(self, letter: Letter, again: bool) -> None:
+        """Note a letter that goes out; ``again`` as ``Outbox.take_due`` tells it."""
+        if again:
+            self.again[letter.correlation_id] = self._newest
+        self._newest = max(self._newest, letter.sequence or 0)

@@ -66,14 +66,31 @@ def enrol(connection: Connection[Any], users: KafkaUsers, people: Sequence[Perso
     for name in access:
         apps.wait_provisioned(connection, name, SETTLE_SECONDS)
     enrolled = _devices(connection, people)
-    given = {
-        (person.subject, app): consents.grant(
-            connection, consents.Grant(subject=person.subject, app=app, vitals=APPS[app], purpose="To see what holds."), BY
-        )
-        for person in people
-        for app in person.shares_with
-    }
+    given = {(person.subject, app): _grant(connection, person.subject, app) for person in people for app in person.shares_with}
     return Cast(tuple(people), enrolled, access, given)
+
+
+def _grant(connection: Connection[Any], subject: str, app: str) -> ConsentRecord:
+    asked = consents.Grant(subject=subject, app=app, vitals=APPS[app], purpose="To see what holds.")
+    return consents.grant(connection, asked, BY)
+
+
+def consent_again(connection: Connection[Any], subject: str, app: str) -> ConsentRecord:
+    """Give a new consent after a withdrawal; asked again after an answer that was lost, it gives the one that was recorded.
+
+    Args:
+        connection: operator's, autocommitting.
+        subject: whose.
+        app: to whom.
+
+    Returns:
+        The new consent.
+
+    Raises:
+        psycopg.OperationalError: the database is away.
+    """
+    held = [one for one in consents.listed(connection, subject, app) if one.withdrawn_at is None]
+    return held[0] if held else _grant(connection, subject, app)
 
 
 def withdraw(connection: Connection[Any], consent: str) -> int:

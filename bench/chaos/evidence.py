@@ -13,7 +13,8 @@ from aiokafka import TopicPartition
 from psycopg import Connection
 
 from bench.chaos.alerts import Arrival, Raised
-from bench.chaos.judge import Kept, Release
+from bench.chaos.judge import Kept
+from bench.chaos.judge_apps import Notice, Release
 from bench.chaos.load import Value
 from contracts.alerts import AlertTransition, decode_transition
 from contracts.down import correlation_text
@@ -24,7 +25,7 @@ from contracts.observation import decode_vitals
 from contracts.topics import ALERTS, RAW, VITALS, Topic, app_topic
 from runtime import kafka
 from runtime.settings import DatabaseSettings, KafkaSettings
-from sharing.cloud_events import OBSERVATION_TYPE, header
+from sharing.cloud_events import OBSERVATION_TYPE, WITHDRAWN_TYPE, header
 from storage.ledger import Closing, settle
 from storage.log_reads import open_log
 from storage.pieces import KafkaRecord
@@ -42,12 +43,14 @@ class Logs:
     Attributes:
         arrivals: by device, its numbered messages at their first occurrence in the raw topic, in its order.
         raw_messages: all messages there, repeats included.
+        raw_records: of each record there the second in which it was appended, and its messages.
         vitals: by device, the sequences of its messages in the order of their first occurrence in the vitals topic.
         contradictions: transitions of alerts that were told in two ways.
     """
 
     arrivals: dict[str, list[Arrival]] = field(default_factory=dict)
     raw_messages: int = 0
+    raw_records: list[tuple[int, int]] = field(default_factory=list)
     vitals: dict[str, list[int]] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
 
@@ -102,8 +105,10 @@ async def read_logs(settings: KafkaSettings) -> Logs:
     logs = Logs()
     known: set[tuple[str, int]] = set()
     async for record in _all(settings, RAW):
-        for message in decode_raw(record.value or b"").messages:
-            logs.raw_messages += 1
+        messages = decode_raw(record.value or b"").messages
+        logs.raw_records.append((record.timestamp // 1000, len(messages)))
+        logs.raw_messages += len(messages)
+        for message in messages:
             device = "/".join(message.topic.split("/")[2:4])
             sequence = sequence_of(message.payload)
             if sequence is not None and (device, sequence) not in known:
@@ -148,18 +153,29 @@ def sequence_of(payload: bytes) -> int | None:
     return sequence if isinstance(sequence, int) else None
 
 
-async def read_app(settings: KafkaSettings, app: str) -> list[Release]:
+@dataclass
+class AppTopic:
+    """What stands on an app's topic: readings, and words to erase."""
+
+    released: list[Release] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+
+async def read_app(settings: KafkaSettings, app: str) -> AppTopic:
     """Read an app's topic from its beginning.
 
     Args:
         settings: the app's own.
         app: its name.
     """
-    return [
-        release_of(record)
-        async for record in _all(settings, app_topic(app))
-        if header(list(record.headers), "ce_type") == OBSERVATION_TYPE
-    ]
+    found = AppTopic()
+    async for record in _all(settings, app_topic(app)):
+        kind = header(list(record.headers), "ce_type")
+        if kind == OBSERVATION_TYPE:
+            found.released.append(release_of(record))
+        elif kind == WITHDRAWN_TYPE:
+            found.notices.append(Notice(header(list(record.headers), "ce_consentid"), record.timestamp * 1000, record.offset))
+    return found
 
 
 def release_of(record: Any) -> Release:
@@ -171,7 +187,8 @@ def release_of(record: Any) -> Release:
         values = [(_code(body), body["valueQuantity"]["value"])]
     patient = body["subject"]["reference"].removeprefix("Patient/")
     shown = (patient, body["effectiveDateTime"], tuple((code, float(value)) for code, value in values))
-    return Release(body["id"], shown, record.timestamp * 1000)
+    consent = header(list(record.headers), "ce_consentid")
+    return Release(body["id"], shown, record.timestamp * 1000, consent, record.offset)
 
 
 def _code(body: dict[str, Any]) -> str:

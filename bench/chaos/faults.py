@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bench.chaos.plan import Fault, Kind, twin_of
 from bench.chaos.proxy import Link
+from contracts.instants import SECOND
 from deploy.local.child import Identity
 
 STOP_SIGNALS = {"postgres": signal.SIGINT}
@@ -30,6 +31,8 @@ class Happened:
     Attributes:
         fault: which.
         began: seconds into the load.
+        acted: instant in microseconds at which it was felt: signalled, or the first connection met; 0 as long as it was not.
+        met: the process or link that it was really done to; empty as long as there was none.
         ended: instant in microseconds at which the part was free to work again: killed, woken, or its link mended.
         back: seconds from then until the part answered; None where it did not, or where there was no part to ask (a link).
         stored: seconds from then until every device had a reading of later stored; None as long as that is not so.
@@ -42,6 +45,8 @@ class Happened:
 
     fault: Fault
     began: float
+    acted: int = 0
+    met: str = ""
     ended: int = 0
     back: float | None = None
     stored: float | None = None
@@ -55,6 +60,18 @@ class Happened:
     def recovered(self) -> bool:
         """Whether everything goes on as if nothing had been."""
         return None not in (self.stored, self.released, self.answered)
+
+    @property
+    def lasted_until(self) -> int:
+        """Instant in microseconds until which the part itself was away; 0 as long as that is not known."""
+        return self.ended and self.ended + round((self.back or 0.0) * SECOND)
+
+    @property
+    def over(self) -> float | None:
+        """Seconds from its end until all went on; None where it did not."""
+        if self.stored is None or self.released is None or self.answered is None:
+            return None
+        return max(self.back or 0.0, self.stored, self.released, self.answered)
 
 
 class Disturbed(Protocol):
@@ -100,7 +117,7 @@ class Faults:
                 if not await self._platform.wait_answer(fault.target, BACK_SECONDS):
                     happened.remark = "it did not run, and nothing was done"
                 elif await (self._freeze(happened) if fault.kind is Kind.FREEZE else self._end(happened)):
-                    happened.done = True
+                    happened.done, happened.met = True, fault.target
                     break
             ended = happened.ended = happened.ended or self._clock()
             if await self._platform.wait_answer(fault.target, BACK_SECONDS):
@@ -111,20 +128,21 @@ class Faults:
         target = happened.fault.target
         for name in filter(None, (target, twin_of(target))):
             async with self._busy[name]:
-                happened.touched = await self._touch(self._platform.link(name), happened.fault)
+                happened.touched = await self._touch(self._platform.link(name), happened)
             if happened.touched:
-                happened.done = True
+                happened.done, happened.met = True, name
                 happened.remark = "" if name == target else f"nothing came by it, so {name} was meant instead"
                 break
             happened.remark = "nothing came by it, and nothing was done"
         happened.ended = self._clock()
 
-    async def _touch(self, link: Link, fault: Fault) -> int:
+    async def _touch(self, link: Link, happened: Happened) -> int:
         """Disturb a link for the fault's time, counted from the first connection that it met.
 
         Returns:
             How many it met.
         """
+        fault = happened.fault
         if fault.kind is Kind.CUT:
             link.cut()
         else:
@@ -134,6 +152,7 @@ class Faults:
             while not link.touched and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - the proxy counts
                 await asyncio.sleep(LOOK_SECONDS)
             if link.touched:
+                happened.acted = self._clock()
                 await asyncio.sleep(fault.seconds)
         finally:
             link.mend()
@@ -146,6 +165,7 @@ class Faults:
         if frozen is None:
             happened.remark = "it had just died by itself"
             return False
+        happened.acted = self._clock()
         try:
             await asyncio.sleep(happened.fault.seconds)
         finally:
@@ -163,6 +183,7 @@ class Faults:
         if identity is None:
             happened.remark = "it had just died by itself"
             return False
+        happened.acted = self._clock()
         if not await self._platform.wait_gone(identity, STOP_SECONDS):
             happened.remark = f"it did not end within {STOP_SECONDS:.0f} s of being asked, and was killed"
             identity.signal(signal.SIGKILL)
@@ -180,3 +201,19 @@ def undone(happened: Iterable[Happened]) -> list[str]:
         Each with its number and why.
     """
     return [f"{one.fault.number}: {one.fault} ({one.remark or 'not begun'})" for one in happened if not one.done]
+
+
+def unmet(happened: Iterable[Happened]) -> list[str]:
+    """Name what was dealt and met nobody of its own, as on the link of a process that stood by: its twin was met instead.
+
+    Args:
+        happened: all faults, after the run.
+
+    Returns:
+        Kind and target, each once, in the order of the plan.
+    """
+    happened = list(happened)
+    met = {(one.fault.kind, one.met) for one in happened}
+    return list(
+        dict.fromkeys(f"{one.fault.kind} {one.fault.target}" for one in happened if (one.fault.kind, one.fault.target) not in met)
+    )

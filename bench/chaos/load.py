@@ -5,11 +5,12 @@ What a device is given to send is kept beside it, so that afterwards each stored
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
+from bench.chaos.pace import VOLLEY_GAP, Pace
 from catalogue.registry import BY_CODE
 from contracts.ids import observation_id
 from contracts.instants import SECOND
@@ -61,7 +62,7 @@ class Person:
     Attributes:
         subject: name in the registry.
         shares_with: apps with a consent from the beginning.
-        withdraws_from: app from which it is withdrawn on the way, or empty.
+        withdraws_from: app from which it may be withdrawn on the way, or empty.
     """
 
     subject: str
@@ -69,22 +70,21 @@ class Person:
     withdraws_from: str = ""
 
 
-def people(count: int) -> tuple[Person, ...]:
+def people(count: int, withdrawals: int) -> tuple[Person, ...]:
     """Make the patients.
 
     Args:
-        count: at least 4.
+        count: who stay, at least 4.
+        withdrawals: who withdraw from one app on the way, as many of the one as of the other.
 
     Returns:
-        The first withdraws from one app on the way; the second, and each fifth from there, shares with nobody; the others share.
+        Of those who stay, the second, and each fifth from there, shares with nobody; the others share. Then those who withdraw.
     """
-    heart, breath = APPS
-    shares = ((heart, breath), (heart,), (breath,))
-    made = [Person(f"chaos-{number}", shares[number % 3]) for number in range(count)]
-    made[0] = Person("chaos-0", (heart, breath), withdraws_from=heart)
-    for number in range(1, count, 5):
-        made[number] = Person(f"chaos-{number}", ())
-    return tuple(made)
+    apps = tuple(APPS)
+    shares = (apps, apps[:1], apps[1:])
+    stay = [Person(f"chaos-{number}", () if number % 5 == 1 else shares[number % 3]) for number in range(count)]
+    leave = [Person(f"chaos-{count + number}", apps, withdraws_from=apps[number % 2]) for number in range(withdrawals)]
+    return (*stay, *leave)
 
 
 def device_name(person: Person, model: str) -> str:
@@ -168,9 +168,7 @@ def _flat(message: DueMessage) -> Iterator[Reading]:
         yield from item.components if isinstance(item, PanelReading) else (item,)
 
 
-def messages(
-    seed: int, key: str, model: str, start: int, interval: float, stretch: Callable[[], float] = lambda: 1.0
-) -> Iterator[DueMessage]:
+def messages(seed: int, key: str, model: str, start: int, interval: float, pace: Pace | None = None) -> Iterator[DueMessage]:
     """Let a device measure for ever.
 
     Args:
@@ -178,8 +176,8 @@ def messages(
         key: of the device.
         model: of ``MODELS``.
         start: microseconds, before the first message.
-        interval: seconds between two messages, above 0.
-        stretch: asked before each message for how many times longer to wait for it.
+        interval: mean seconds between two messages, above 0.
+        pace: asked before each wait how much longer it is, and how many messages come then; None for an even pace.
 
     Returns:
         Messages in the order of ``due``, each at an instant of its own.
@@ -187,9 +185,15 @@ def messages(
     chance = Random(f"{seed}/{key}")  # noqa: S311 - reproducible on purpose
     codes = MODELS[model]
     long = any(code in PERSISTENT for code in codes)
-    due, level, until = start, 0, 0
+    due, level, until, volley = start, 0, 0, 1
     while True:
-        due += max(1000, round(interval * stretch() * chance.uniform(0.5, 1.5) * SECOND))
+        if volley > 1:
+            volley -= 1
+            due += VOLLEY_GAP
+        else:
+            volley = pace.volley(due) if pace else 1
+            stretch = pace.stretch(due) if pace else 1.0
+            due += max(1000, round(interval * volley * stretch * chance.uniform(0.5, 1.5) * SECOND))
         if due >= until:
             level = chance.choices((0, 1, 2), (5, 3, 2))[0]
             until = due + round(chance.uniform(*(LONG_SECONDS if long else SHORT_SECONDS)) * SECOND)

@@ -19,8 +19,8 @@ class Options:
         seconds: length of the load.
         seed: of plan and values.
         only: parts to disturb; all where empty.
-        rate: messages a second of all devices together, above 0.
-        people: patients, three devices each.
+        rate: messages a second of all devices together, on the average of quiet and busy phases, above 0.
+        people: patients who stay, three devices each; those who withdraw come to them.
         plants: what to do wrong on purpose.
     """
 
@@ -42,7 +42,6 @@ class Observed:
         begun: ``time.monotonic`` at the start of the load.
         said: what happened, newest last.
         planted: what was done wrong on purpose.
-        withdrawn: by subject, when its consent was withdrawn as its record says, microseconds.
         calm_until: when the first fault began, microseconds.
         drained: whether every message got its receipt.
     """
@@ -51,7 +50,6 @@ class Observed:
     begun: float = field(default_factory=time.monotonic)
     said: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
     planted: list[str] = field(default_factory=list)
-    withdrawn: dict[str, int] = field(default_factory=dict)
     calm_until: int = sys.maxsize
     drained: bool = False
 
@@ -59,3 +57,7 @@ class Observed:
     def elapsed(self) -> float:
         """Seconds since the start of the load."""
         return time.monotonic() - self.begun
+
+    def tell(self, words: str) -> None:
+        """Note what happens, with its time."""
+        self.said.append(f"{self.elapsed:6.1f} s  {words}")

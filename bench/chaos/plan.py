@@ -36,6 +36,7 @@ class Fault:
         kind: what.
         target: a process, a server, or for ``cut`` and ``slow`` a link, as ``store-postgres``.
         seconds: how long it lasts; 0 for ``kill`` and ``restart``.
+        alone: whether it is measured: nothing else goes wrong until all goes on after it.
     """
 
     number: int
@@ -43,12 +44,15 @@ class Fault:
     kind: Kind
     target: str
     seconds: float = 0.0
+    alone: bool = False
 
     def __str__(self) -> str:
         lasting = f" for {self.seconds:.1f} s" if self.seconds else ""
         return f"{self.kind} {self.target}{lasting}"
 
 
+PLAN_VERSION = 2
+"""Raised whenever the same arguments give another plan, so that a kept report is not held against a plan it never followed."""
 PROCESSES: Mapping[str, tuple[str, ...]] = {
     "bridge": ("bridge", "bridge-2"),
     "streams": ("streams", "streams-2"),
@@ -81,9 +85,9 @@ LINKS = (
     "router-2-postgres",
     "keeper-postgres",
     "keeper-2-postgres",
+    "gateway-kafka",
     "gateway-postgres",
 )
-"""The gateway's to Kafka is none of them: only what a person says about an alert goes there, which nobody does in a run."""
 PARTS = (*PROCESSES, "links")
 LEAD_SECONDS = 4.0
 """Before the first fault, so that every partition has a past."""
@@ -94,6 +98,14 @@ LINKS_WEIGHT = 4
 """So many of each round of faults hit a link, while each other part is hit once: there are more links than processes."""
 COVERING = 200
 """So many faults let each process and each link meet each kind that it can meet, whatever the seed."""
+ALONE_SECONDS = 20.0
+"""So long nothing else begins where a fault is measured."""
+ALONE_LASTS = 6.0
+"""No longer does such a fault last."""
+ALONE_EVERY = 6
+"""At most one of so many faults is measured; of 200, one of each kind of each part and of each server's connections."""
+ALONE_GROUPS = 33
+DENSE_SECONDS = 6.0
 T = TypeVar("T")
 
 
@@ -151,18 +163,20 @@ def twin_of(link: str) -> str | None:
 
 def least_seconds(kills: int) -> float:
     """Tell how long a run with so many faults should last: some ten a minute, so that one recovers beside the next."""
-    return LEAD_SECONDS + 6.0 * kills + 6.0
+    alone = min(kills // ALONE_EVERY, ALONE_GROUPS)
+    return LEAD_SECONDS + DENSE_SECONDS * (kills - alone) + ALONE_SECONDS * alone + 6.0
 
 
 def plan(seed: int, kills: int, seconds: float, only: Collection[str] = ()) -> tuple[Fault, ...]:
     """Choose faults, spread over the run, over the parts, and over what can happen to each.
 
-    Each process and each link meets each of its kinds before one comes again, and then as often as weights say.
+    Each process and each link meets each of its kinds before one comes again, and then as often as weights say. Some come first
+    and alone, so that it shows how soon all goes on after each; the others come densely, and beside each other.
 
     Args:
         seed: the same seed, with the other arguments, gives the same plan.
         kills: how many faults, from 0.
-        seconds: length of the load; no fault begins in its last tenth.
+        seconds: length of the load; no fault begins in its last tenth, and at most half of it is for faults that come alone.
         only: parts to disturb, of ``PARTS``; all of them where empty.
 
     Returns:
@@ -175,15 +189,33 @@ def plan(seed: int, kills: int, seconds: float, only: Collection[str] = ()) -> t
     if unknown:
         raise Misconfigured(f"--only knows no {', '.join(sorted(unknown))}: it takes {', '.join(PARTS)}, joined by commas")
     chance = Random(f"{seed}/{kills}/{seconds}/{','.join(sorted(only))}")  # noqa: S311 - reproducible on purpose
-    slot = max(0.0, 0.9 * seconds - LEAD_SECONDS) / max(1, kills)
-    found: list[Fault] = []
     decks = _Decks(only, chance)
-    for number in range(kills):
-        target, kind = decks.draw()
-        at = LEAD_SECONDS + slot * (number + chance.random())
+    span = max(0.0, 0.9 * seconds - LEAD_SECONDS)
+    alone, rest = _split([decks.draw() for _ in range(kills)], min(kills // ALONE_EVERY, int(span / 2 / ALONE_SECONDS)))
+    dense = LEAD_SECONDS + ALONE_SECONDS * len(alone)
+    slot = (span - ALONE_SECONDS * len(alone)) / max(1, len(rest))
+    starts = [LEAD_SECONDS + ALONE_SECONDS * place for place in range(len(alone))]
+    starts += [dense + slot * (place + chance.random()) for place in range(len(rest))]
+    found: list[Fault] = []
+    for number, (at, (target, kind)) in enumerate(zip(starts, alone + rest, strict=True), 1):
         lasting = chance.uniform(*_LASTING[kind]) if kind in _LASTING else 0.0
-        found.append(Fault(number + 1, round(at, 2), kind, target, round(lasting, 2)))
+        if number <= len(alone):
+            lasting = min(lasting, ALONE_LASTS)
+        found.append(Fault(number, round(at, 2), kind, target, round(lasting, 2), number <= len(alone)))
     return tuple(found)
+
+
+def _split(dealt: list[tuple[str, Kind]], most: int) -> tuple[list[tuple[str, Kind]], list[tuple[str, Kind]]]:
+    """Take out what is to be measured: the first of each kind at each part and at each server's connections, up to a number."""
+    alone: dict[tuple[str, Kind], tuple[str, Kind]] = {}
+    rest: list[tuple[str, Kind]] = []
+    for target, kind in dealt:
+        group = target.rpartition("-")[2] if target in LINKS else target.removesuffix("-2"), kind
+        if group in alone or len(alone) >= most:
+            rest.append((target, kind))
+        else:
+            alone[group] = target, kind
+    return list(alone.values()), rest
 
 
 def _chosen(only: Collection[str]) -> list[str]:

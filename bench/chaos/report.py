@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from statistics import median
 from typing import Any
 
-from bench.chaos.faults import Happened
+from bench.chain.machine import facts
+from bench.chaos.faults import Happened, unmet
 from bench.chaos.options import Options
-from bench.chaos.plan import Fault, Kind
+from bench.chaos.plan import PLAN_VERSION, Fault, Kind
 from bench.chaos.run import Run
+from bench.chaos.sizes import sizes
+from bench.chaos.times import AT_ENDS, recovery
 from bench.chaos.verdict import Check
+from bench.chaos.withdrawals import Withdrawn, met_by
+from contracts.instants import SECOND
 from runtime.version import VERSION
-
-AT_ENDS = ("stored", "released", "answered")
 
 
 def command(options: Options) -> str:
@@ -40,23 +41,28 @@ def report(run: Run, checks: Sequence[Check]) -> dict[str, Any]:
     Returns:
         Plain values, for JSON.
     """
-    facts, closing = run.facts, run.closing
+    judged, closing = run.facts, run.closing
     return {
         "passed": all(check.passed for check in checks),
         "again": command(run.options),
         "checks": [asdict(check) for check in checks],
         "planted": run.observed.planted,
         "agora": VERSION,
+        "machine": facts(),
+        "plan_version": PLAN_VERSION,
         "servers": dict(run.versions),
         "options": asdict(run.options),
         "seconds": round(run.observed.elapsed, 1),
-        "counts": facts.counts,
-        "wrong": {"counts": dict(facts.findings.counts), "examples": facts.findings.examples},
-        "apps": {app: {"records": one.records, "repeats": one.repeats, "ids": one.distinct} for app, one in facts.apps.items()},
+        "counts": judged.counts,
+        "wrong": {"counts": dict(judged.findings.counts), "examples": judged.findings.examples},
+        "apps": {app: {"records": one.records, "repeats": one.repeats, "ids": one.distinct} for app, one in judged.apps.items()},
         "ledger": None if closing is None else asdict(closing) | {"difference": closing.difference, "closed": closing.closed},
         "fleet": run.fleet.snapshot().as_dict() if run.fleet is not None else {},
         "restarts": run.platform.restarts,
         "recovery_seconds": recovery(run.happened),
+        "messages_per_raw_record": sizes(judged.logs.raw_records).as_dict(),
+        "dealt_and_not_met": unmet(run.happened),
+        "withdrawals": [_withdrawal(one, run.happened) for one in run.consenting.made],
         "faults": [_fault(one) for one in run.happened],
         "what_happened": list(run.observed.said),
     }
@@ -67,27 +73,14 @@ def _fault(one: Happened) -> dict[str, Any]:
     found: dict[str, Any] = {"number": plan.number, "at": plan.at, "kind": plan.kind, "target": plan.target}
     found |= {"lasting": plan.seconds, "began": one.began, "back": None if one.back is None else round(one.back, 2)}
     found |= {"done": one.done} | ({"touched": one.touched} if plan.kind in (Kind.CUT, Kind.SLOW) else {})
+    found |= {"alone": plan.alone, "met": one.met}
     return found | {name: getattr(one, name) for name in AT_ENDS} | ({"remark": one.remark} if one.remark else {})
 
 
-def recovery(happened: Iterable[Happened]) -> dict[str, dict[str, Any]]:
-    """Sum up how soon everything went on.
-
-    Args:
-        happened: all faults.
-
-    Returns:
-        By kind and part: how many, and median and longest time from the fault's end until every device's later readings were
-        stored, and released, and the gateway answered.
-    """
-    groups: defaultdict[str, list[Happened]] = defaultdict(list)
-    for one in happened:
-        groups[f"{one.fault.kind} {one.fault.target.removesuffix('-2')}"].append(one)
-    found: dict[str, dict[str, Any]] = {}
-    for name, ones in sorted(groups.items()):
-        found[name] = {"faults": len(ones)}
-        for end in AT_ENDS:
-            seconds = [value for one in ones if (value := getattr(one, end)) is not None]
-            if seconds:
-                found[name][end] = {"median": round(median(seconds), 2), "longest": max(seconds)}
-    return found
+def _withdrawal(one: Withdrawn, happened: Sequence[Happened]) -> dict[str, Any]:
+    """Tell of a withdrawal which faults it fell into, and how late it was recorded, was heeded and was told; in seconds."""
+    met = [{"number": fault.fault.number, "fault": f"{fault.fault.kind} {fault.met}"} for fault in met_by(one, happened)]
+    found: dict[str, Any] = {"number": one.plan.number, "fault": one.plan.fault, "seconds": one.plan.seconds, "met": met}
+    found |= {"subject": one.subject, "app": one.app, "recorded": round((one.withdrawn_at - one.asked_at) / SECOND, 2)}
+    found |= {"last_reading": one.last, "told_to_erase": one.told}
+    return found | {"again_after": one.plan.again, "given_again": one.again is not None}

@@ -11,19 +11,25 @@ import psycopg
 from pydantic import SecretStr
 
 from bench.chaos import cast, evidence, load, plants
+from bench.chaos.consenting import Consenting
 from bench.chaos.faults import Faults, Happened, undone
+from bench.chaos.nurse import Nurse
 from bench.chaos.options import Observed, Options
+from bench.chaos.pace import Pace
 from bench.chaos.plan import Fault, plan
 from bench.chaos.plants import Plant
 from bench.chaos.platform import Platform
+from bench.chaos.times import CEILING_SECONDS, too_slow, undisturbed
 from bench.chaos.verdict import Check, Facts, judge_all
 from bench.chaos.watch import Question, Watch
+from bench.chaos.withdrawals import met_by, withdrawals, without_fault
 from cli import operator
 from contracts.instants import SECOND
 from contracts.topics import REGISTRY_APPS, REGISTRY_CONSENTS
 from deploy.local.instance import Instance
 from runtime import clock
 from runtime.settings import DatabaseSettings, KafkaSettings
+from sharing.gateway.settings import OperatorClientSettings
 from sharing.kafka_users import KafkaUsers
 from sharing.pseudonyms import AppPseudonyms, master_of
 from simulators.connection import BrokerAddress
@@ -35,8 +41,8 @@ DRAIN_SECONDS = 180.0
 PLANTED_CLOSE_SECONDS = 8.0
 """Where something is missing on purpose, the ledger would be waited for in vain."""
 KNOWN_SECONDS = 30.0
-WITHDRAWAL = 0.5
-"""Part of the run after which a consent is withdrawn."""
+ALONE_WAIT_SECONDS = CEILING_SECONDS + 5.0
+"""So long a fault that is measured is left alone at most."""
 START_SECONDS = 1.0
 RESEND_SECONDS = 6.0
 CALM = 4.0
@@ -61,6 +67,7 @@ class Run:
         """
         self.options = options
         self.plan: tuple[Fault, ...] = plan(options.seed, options.kills, options.seconds, options.only)
+        self.withdrawals = withdrawals(options.seed, self.plan, options.seconds)
         self.observed = Observed()
         self.platform = Platform(instance, self._enter)
         self.written = load.Written()
@@ -68,14 +75,9 @@ class Run:
         self.fleet: Fleet | None = None
         self.versions: Mapping[str, str] = {}
         self._look = look
-        self._stretch = 1.0
 
     def _enter(self, phase: str) -> None:
         self.observed.phase = phase
-
-    def tell(self, words: str) -> None:
-        """Note what happens, with its time."""
-        self.observed.said.append(f"{self.observed.elapsed:6.1f} s  {words}")
 
     async def run(self) -> list[Check]:
         """Run it to its end and stop the platform.
@@ -111,8 +113,10 @@ class Run:
         self.apps_kafka = {app: self._app_settings(app) for app in self.cast.access}
         await self._wait_known()
         fleet = self.fleet = self._make_fleet()
+        self.consenting = Consenting(self.cast, self.database, self.happened, self.observed)
         self.watch = self._make_watch(values["AGORA_GATEWAY_PUBLIC_URL"])
-        watching = asyncio.create_task(self.watch.run(self._question))
+        self.nurse = Nurse(operator.settings(OperatorClientSettings, values))
+        beside = [asyncio.create_task(self.watch.run(self._question)), asyncio.create_task(self.nurse.run())]
         self.observed.begun = time.monotonic()
         self._enter("under load")
         try:
@@ -121,13 +125,14 @@ class Run:
             await self._settle(fleet)
         finally:
             await fleet.stop(0.0)
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
         return await self._collect(fleet)
 
     def _enrol(self) -> cast.Cast:
         with psycopg.connect(self.database.conninfo(), autocommit=True) as connection:
-            return cast.enrol(connection, KafkaUsers(self.kafka), load.people(self.options.people))
+            return cast.enrol(connection, KafkaUsers(self.kafka), load.people(self.options.people, len(self.withdrawals)))
 
     def _app_settings(self, app: str) -> KafkaSettings:
         access = self.cast.access[app]
@@ -161,9 +166,10 @@ class Run:
     def _make_fleet(self) -> Fleet:
         start = clock.now() + round(START_SECONDS * SECOND)
         interval = len(self.cast.devices) / self.options.rate
+        self._pace = Pace(self.options.seed, start)
         sources = {
             one.key: self.written.through(
-                one.key, load.messages(self.options.seed, one.key, one.model, start, interval, lambda: self._stretch)
+                one.key, load.messages(self.options.seed, one.key, one.model, start, interval, self._pace)
             )
             for one in self.cast.devices
         }
@@ -190,47 +196,36 @@ class Run:
 
     async def _disturb(self) -> None:
         faults = Faults(self.platform, clock.now)
+        late = 0.0
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._withdraw())
+            group.create_task(self.consenting.run(self.withdrawals))
             for fault in self.plan:
-                await asyncio.sleep(max(0.0, fault.at - self.observed.elapsed))
+                await asyncio.sleep(max(0.0, fault.at + late - self.observed.elapsed))
+                if fault.alone or (self.happened and self.happened[-1].fault.alone):
+                    late += await self._wait_over(ALONE_WAIT_SECONDS)
                 happened = Happened(fault, round(self.observed.elapsed, 1))
                 self.observed.calm_until = min(self.observed.calm_until, clock.now())
-                self.tell(str(fault))
+                self.observed.tell(str(fault))
                 self.happened.append(happened)
                 self.watch.happened.append(happened)
                 group.create_task(faults.do(happened))
-            await asyncio.sleep(max(0.0, self.options.seconds - self.observed.elapsed))
+            await asyncio.sleep(max(0.0, self.options.seconds + late - self.observed.elapsed))
         if Plant.SKIPPED_FRAME in self.options.plants:
             self.observed.planted.append(await plants.skip_frame(self.platform, self.kafka))
         await self._wait_recovered()
 
+    async def _wait_over(self, seconds: float) -> float:
+        """Wait until all goes on after all faults so far, so many seconds at most; gives the seconds that it took."""
+        begun = time.monotonic()
+        while time.monotonic() < begun + seconds and not all(one.recovered for one in self.happened):  # noqa: ASYNC110 - others note it
+            await asyncio.sleep(LOOK_SECONDS)
+        return time.monotonic() - begun
+
     async def _wait_recovered(self) -> None:
         """Go on publishing, a little, until the last fault is over: only what is published afterwards shows it."""
-        self._stretch = CALM
+        self._pace.calm = CALM
         self._enter("waiting for the last faults to be over")
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while time.monotonic() < deadline and not all(one.recovered for one in self.happened):  # noqa: ASYNC110 - others note it
-            await asyncio.sleep(LOOK_SECONDS)
-
-    async def _withdraw(self) -> None:
-        await asyncio.sleep(max(0.0, WITHDRAWAL * self.options.seconds - self.observed.elapsed))
-        for person in self.cast.people:
-            if person.withdraws_from:
-                consent = self.cast.consents[person.subject, person.withdraws_from].consent
-                # Waits for a server.
-                while (withdrawn := await asyncio.to_thread(self._try_to_withdraw, consent)) is None:  # noqa: ASYNC110
-                    await asyncio.sleep(LOOK_SECONDS)
-                self.observed.withdrawn[person.subject] = withdrawn
-                late = (clock.now() - withdrawn) / SECOND
-                self.tell(f"{person.subject} withdrew the consent to {person.withdraws_from}, known {late:.2f} s later")
-
-    def _try_to_withdraw(self, consent: str) -> int | None:
-        try:
-            with psycopg.connect(self.database.conninfo(), autocommit=True) as connection:
-                return cast.withdraw(connection, consent)
-        except psycopg.OperationalError:
-            return None  # the database is away just now
+        await self._wait_over(DRAIN_SECONDS)
 
     async def _settle(self, fleet: Fleet) -> None:
         self._enter("devices stop; waiting for their receipts")
@@ -243,11 +238,20 @@ class Run:
         await self._plant()
         self._enter("reading the logs")
         logs = await evidence.read_logs(self.kafka)
-        released = {app: await evidence.read_app(settings, app) for app, settings in self.apps_kafka.items()}
+        topics = {app: await evidence.read_app(settings, app) for app, settings in self.apps_kafka.items()}
         self._enter("comparing")
-        withdrawn, calm_until = self.observed.withdrawn, self.observed.calm_until
-        self.facts = Facts(self.cast, self.written, fleet, self.pseudonyms, logs, released, self.database, withdrawn, calm_until)
-        return [*self._own_checks(fleet), *await asyncio.to_thread(judge_all, self.facts)]
+        made, calm_until = self.consenting.made, self.observed.calm_until
+        self.facts = Facts(
+            self.cast, self.written, fleet, self.pseudonyms, logs, topics, self.database, made, calm_until, self.nurse.taken
+        )
+        judged = await asyncio.to_thread(judge_all, self.facts)
+        return [*self._own_checks(fleet), *judged, self._withdrawal_check()]
+
+    def _withdrawal_check(self) -> Check:
+        made = self.consenting.made
+        met = sum(bool(met_by(one, self.happened)) for one in made)
+        name = "consents were withdrawn while parts on their way were away"
+        return Check(name, not without_fault(made, self.happened), f"{met} of {len(made)}")
 
     def _own_checks(self, fleet: Fleet) -> list[Check]:
         counts, closing = fleet.snapshot(), self.closing
@@ -258,6 +262,8 @@ class Run:
             told += f", {len(closing.holes)} holes"
         behind = ", ".join(f"{reader} {records} records behind" for reader, records in self.behind.items() if records)
         idle = undone(self.happened)
+        alone = undisturbed(self.happened)
+        slow = too_slow(alone)
         return [
             Check("every fault was done", not idle, "; ".join(idle[:5]) or f"{len(self.happened)} faults"),
             Check(
@@ -266,6 +272,11 @@ class Run:
                 f"{counts.receipted} receipted, {counts.outstanding} outstanding, {counts.resent} sent again",
             ),
             Check("everything went on after each fault", not late, "; ".join(late[:5]) or f"{len(self.happened)} faults"),
+            Check(
+                f"after a fault that came alone everything went on within {CEILING_SECONDS:.0f} s",
+                not slow,
+                "; ".join(slow[:5]) or f"{len(alone)} of {len(self.happened)} came alone",
+            ),
             Check(
                 "the ledger closes",
                 closing is not None and closing.closed and not behind,

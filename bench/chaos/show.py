@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -12,7 +12,8 @@ from rich.table import Table
 
 from bench.chaos.faults import Happened
 from bench.chaos.run import Run
-from bench.chaos.verdict import Check
+from bench.chaos.sizes import Sizes
+from bench.chaos.times import AT_ENDS
 from cli.live import LiveScreen
 
 FAULTS_SHOWN = 12
@@ -69,23 +70,40 @@ def _seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f} s"
 
 
-def verdict(console: Console, checks: Sequence[Check], recovery: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print the checks, and how soon everything went on.
+def verdict(console: Console, found: Mapping[str, Any]) -> None:
+    """Print how soon everything went on, what the run showed less of than its plan says, and the checks.
 
     Args:
         console: where.
-        checks: of the run.
-        recovery: from ``report.recovery``.
+        found: from ``report.report``.
     """
-    table = Table(box=SIMPLE_HEAD, title="seconds from a fault's end until all goes on, median and longest", title_justify="left")
-    for heading in ("fault", "times", "stored", "released", "gateway answers"):
+    if found["recovery_seconds"]:
+        console.print(_times(found["recovery_seconds"]))
+    for one in found["withdrawals"]:
+        console.print(_withdrawal(one), soft_wrap=True, highlight=False)
+    console.print(Sizes(**found["messages_per_raw_record"]).words(), soft_wrap=True, highlight=False)
+    if found["dealt_and_not_met"]:
+        console.print(f"dealt, and met nobody: {', '.join(found['dealt_and_not_met'])}", soft_wrap=True, highlight=False)
+    for check in found["checks"]:
+        mark = "[green]holds[/]" if check["passed"] else "[bold red]FAILS[/]"
+        console.print(f"{mark}  {check['name']} ({check['detail']})", soft_wrap=True, highlight=False)
+
+
+def _times(recovery: Mapping[str, Mapping[str, Any]]) -> Table:
+    title = "seconds from a fault's end until all goes on, median and longest, of those beside which nothing else was wrong"
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left")
+    for heading in ("fault", "times", "met others", "stored", "released", "gateway answers"):
         table.add_column(heading, justify="left" if heading == "fault" else "right", no_wrap=True)
     for name, found in recovery.items():
-        ends = (found.get(end) for end in ("stored", "released", "answered"))
+        ends = (found.get(end) for end in AT_ENDS)
         shown = ("–" if one is None else f"{one['median']:.1f}  {one['longest']:.1f}" for one in ends)
-        table.add_row(name, str(found["faults"]), *shown)
-    if recovery:
-        console.print(table)
-    for check in checks:
-        mark = "[green]holds[/]" if check.passed else "[bold red]FAILS[/]"
-        console.print(f"{mark}  {check.name} ({check.detail})", soft_wrap=True, highlight=False)
+        table.add_row(name, str(found["faults"]), str(found["met_others"]), *shown)
+    return table
+
+
+def _withdrawal(one: Mapping[str, Any]) -> str:
+    met = ", ".join(fault["fault"] for fault in one["met"]) or "no fault on its path"
+    last = "–" if one["last_reading"] is None else f"{one['last_reading']:.2f} s"
+    told = "never" if one["told_to_erase"] is None else f"after {one['told_to_erase']:.2f} s"
+    again = "; given again" if one["given_again"] else ""
+    return f"withdrawal {one['number']} met {met}: last reading {last} after it, told to erase {told}{again}"

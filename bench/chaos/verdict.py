@@ -11,11 +11,14 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from bench.chaos import alerts, evidence, judge
+from bench.chaos import alerts, evidence, judge, judge_apps, nurse
 from bench.chaos.cast import Cast
-from bench.chaos.judge import AppFacts, Findings, Promise, Release
+from bench.chaos.judge import Findings
+from bench.chaos.judge_apps import AppFacts, Promise
 from bench.chaos.load import Value, Written
-from contracts.instants import to_text
+from bench.chaos.withdrawals import Withdrawn
+from contracts.instants import SECOND, to_text
+from contracts.registry import ConsentRecord
 from runtime.settings import DatabaseSettings
 from sharing.fhir.observation import group, identity
 from sharing.pseudonyms import AppPseudonyms
@@ -47,10 +50,11 @@ class Facts:
     fleet: Fleet
     pseudonyms: dict[str, AppPseudonyms]
     logs: evidence.Logs
-    released: dict[str, list[Release]]
+    topics: dict[str, evidence.AppTopic]
     database: DatabaseSettings
-    withdrawn: dict[str, int]
+    withdrawn: list[Withdrawn]
     calm_until: int
+    acknowledged: Collection[str] = ()
     findings: Findings = field(default_factory=Findings)
     counts: dict[str, int] = field(default_factory=dict)
     apps: dict[str, AppFacts] = field(default_factory=dict)
@@ -64,6 +68,16 @@ class Facts:
     def receipted(self) -> dict[str, frozenset[str]]:
         """By device, correlations that got a receipt."""
         return self.fleet.receipted()
+
+    @cached_property
+    def consents(self) -> dict[tuple[str, str], list[ConsentRecord]]:
+        """By subject and app, all consents as they are at the end."""
+        found = {key: [record] for key, record in self.cast.consents.items()}
+        for one in self.withdrawn:
+            held = found[one.subject, one.app]
+            held[0] = held[0].model_copy(update={"withdrawn_at": one.withdrawn_at})
+            held += [one.again] if one.again is not None else []
+        return found
 
     def sequences(self, device: str, correlations: Any) -> set[int]:
         """Give the numbers of a device's letters; garbage has none."""
@@ -83,13 +97,14 @@ def judge_all(facts: Facts) -> list[Check]:
     with psycopg.connect(facts.database.conninfo(), autocommit=True) as connection:
         _rows(facts, connection)
         raised = evidence.raised(connection)
+        said = nurse.acknowledgements(connection)
     _orders(facts)
     for app in facts.cast.access:
         facts.apps[app] = judge_topic(facts, app)
     missing, strange = _alerts(facts, raised)
     found, counts = facts.findings, facts.counts
     stored = ("lost", "doubled", "changed", "invented", "quarantined though valid")
-    shared = ("without consent", "withheld", "changed on the way to an app")
+    shared = ("without consent", "withheld", "changed on the way to an app", "not told to erase", "after the word to erase")
     distinct = ", ".join(f"{app} {one.distinct} ids in {one.records} records" for app, one in facts.apps.items())
     return [
         _check(
@@ -99,18 +114,35 @@ def judge_all(facts: Facts) -> list[Check]:
             f"{counts['compared']} messages",
         ),
         _check("each app's topic holds what consent allows, and nothing else", found, shared, distinct),
-        _check("the order of each device is kept at each stage", found, ("overtaken",), f"{counts['receipted']} messages"),
+        _order_check(found, counts),
         Check(
             "alerts are those of an undisturbed run",
             bool(raised) and not missing and not strange and not facts.logs.contradictions,
             f"{len(raised)} raised, {len(missing)} missing, {len(strange)} that no undisturbed run raises,"
             f" {len(facts.logs.contradictions)} told in two ways" + _shown([*missing, *strange, *facts.logs.contradictions]),
         ),
+        _words_check(facts.acknowledged, *said),
     ]
 
 
 def _check(name: str, found: Findings, kinds: tuple[str, ...], scope: str) -> Check:
     return Check(name, not any(found.counts[kind] for kind in kinds), f"{scope}: {found.words(*kinds)}")
+
+
+def _order_check(found: Findings, counts: dict[str, int]) -> Check:
+    messages, excused = counts["arrived"], counts["excused"]
+    scope = f"{messages} messages, {counts['sent again']} of them sent again, {messages - excused} stand in their order"
+    scope += f" and {excused} came late because they were sent again"
+    check = _check("the order of each device is kept at each stage", found, ("overtaken",), scope)
+    if judge.enough_judged(messages, excused):
+        return check
+    return Check(check.name, False, f"{check.detail}; too many are excused for the check to show anything")
+
+
+def _words_check(taken: Collection[str], acknowledged: set[str], resolved: set[str]) -> Check:
+    lost, late = nurse.judge_words(taken, acknowledged, resolved)
+    told = f"{len(taken)} taken, {len(lost)} lost, {late} came when the alert was resolved" + _shown(list(lost))
+    return Check("what a person said about an alert is kept", nurse.words_hold(len(taken), len(lost), late), told)
 
 
 def _shown(examples: list[Any]) -> str:
@@ -147,13 +179,17 @@ def _values(written: Written, device: str, sequences: set[int]) -> dict[Value, f
 
 
 def _orders(facts: Facts) -> None:
-    sent_again = facts.fleet.sent_again()
+    sent_again, counts = facts.fleet.sent_again(), facts.counts
+    counts |= {"arrived": 0, "excused": 0, "sent again": 0}
     for device in facts.cast.subjects:
         raw = [one.sequence for one in facts.logs.arrivals.get(device, [])]
-        again = facts.sequences(device, sent_again[device])
-        judge.judge_raw_order(facts.findings, device, raw, again)
+        letters = facts.sent[device]
+        again = {number: newest for one, newest in sent_again[device].items() if (number := letters[one].sequence) is not None}
+        counts["excused"] += judge.judge_raw_order(facts.findings, device, raw, again)
+        counts["arrived"] += len(raw)
+        counts["sent again"] += len(again)
         judge.judge_same_order(facts.findings, device, raw, facts.logs.vitals.get(device, []), "vitals")
-    facts.counts["raw_messages"] = facts.logs.raw_messages
+    counts["raw_messages"] = facts.logs.raw_messages
 
 
 def judge_topic(facts: Facts, app: str) -> AppFacts:
@@ -166,36 +202,44 @@ def judge_topic(facts: Facts, app: str) -> AppFacts:
     Returns:
         How the topic looks.
     """
-    ended = {person.subject: facts.withdrawn[person.subject] for person in facts.cast.people if person.withdraws_from == app}
-    promised = promises(facts, app, ended)
-    seen = judge.judge_app(facts.findings, app, promised, facts.released[app], ended)
+    promised = promises(facts, app)
+    consents = {one.consent: one for (_, whose), given in facts.consents.items() if whose == app for one in given}
+    seen = judge_apps.judge_app(facts.findings, app, promised, facts.topics[app].released, consents)
     for device, order in seen.order.items():
         judge.judge_same_order(facts.findings, device, facts.logs.vitals.get(device, []), order, app)
-    if ended:
-        _ended(facts, app, promised, seen, ended)
+    for one in facts.withdrawn:
+        if one.app == app:
+            _ended(facts, one, promised, seen)
     facts.counts[f"promised to {app}"] = sum(one.required for one in promised.values())
     return seen
 
 
-def _ended(facts: Facts, app: str, promised: dict[str, Promise], seen: AppFacts, ended: dict[str, int]) -> None:
-    """Look at each device of those who withdrew, also where the app got nothing of it."""
+def _ended(facts: Facts, one: Withdrawn, promised: dict[str, Promise], seen: AppFacts) -> None:
+    """Look at each device of somebody who withdrew, also where the app got nothing of it, and at what the app was told."""
+    found, app = facts.findings, one.app
     untold = 0
-    for device, subject in sorted({(one.device, one.subject) for one in promised.values() if one.subject in ended}):
-        order = seen.order.get(device, [])
-        judge.judge_prefix(facts.findings, app, device, facts.logs.vitals.get(device, []), order)
-        first = min((one.received_at for one in facts.logs.arrivals.get(device, [])), default=None)
-        calm_until = min(facts.calm_until, ended[subject])
-        untold += not judge.judge_begun(facts.findings, app, device, first, calm_until, len(order))
-    facts.counts[f"devices of which {app} rightly got nothing"] = untold
+    for device in sorted({promise.device for promise in promised.values() if promise.subject == one.subject}):
+        order = seen.under.get((one.consent, device), [])
+        judge_apps.judge_prefix(found, app, device, facts.logs.vitals.get(device, []), order)
+        first = min((arrival.received_at for arrival in facts.logs.arrivals.get(device, [])), default=None)
+        untold += not judge_apps.judge_begun(found, app, device, first, min(facts.calm_until, one.withdrawn_at), len(order))
+    counted = f"devices of which {app} rightly got nothing"
+    facts.counts[counted] = facts.counts.get(counted, 0) + untold
+    topic = facts.topics[app]
+    between = judge_apps.judge_notice(found, app, one.consent, topic.released, topic.notices)
+    facts.counts["between two words to erase"] = facts.counts.get("between two words to erase", 0) + between
+    told = [notice.appended_at for notice in topic.notices if notice.consent == one.consent]
+    last = [release.appended_at for release in topic.released if release.consent == one.consent]
+    one.told = round((min(told) - one.withdrawn_at) / SECOND, 2) if told else None
+    one.last = round((max(last) - one.withdrawn_at) / SECOND, 2) if last else None
 
 
-def promises(facts: Facts, app: str, ended: Collection[str]) -> dict[str, Promise]:
+def promises(facts: Facts, app: str) -> dict[str, Promise]:
     """Work out all that an app may have seen, from what was sent, who consents and the app's names; the router is not asked.
 
     Args:
         facts: of the run.
         app: its name.
-        ended: subjects whose consent ended on the way: of theirs, nothing must be there.
 
     Returns:
         By id of the Observation.
@@ -203,17 +247,18 @@ def promises(facts: Facts, app: str, ended: Collection[str]) -> dict[str, Promis
     names = facts.pseudonyms[app]
     found: dict[str, Promise] = {}
     for device, subject in facts.cast.subjects.items():
-        consent = facts.cast.consents.get((subject, app))
-        if consent is None:
+        given = facts.consents.get((subject, app))
+        if given is None:
             continue
         receipted = facts.sequences(device, facts.receipted[device])
         for sequence in facts.sequences(device, facts.sent[device].keys()):
-            shared = [one for one in facts.written.observations(device, subject, sequence, 0) if one.vital in consent.vitals]
+            shared = [one for one in facts.written.observations(device, subject, sequence, 0) if one.vital in given[0].vitals]
             for readings in group(shared):
                 values = tuple((one.vital, one.value) for one in readings)
-                shown = (names.subject(subject), to_text(readings[0].effective_at), values)
-                required = sequence in receipted and subject not in ended
-                found[names.reading(identity(readings))] = Promise(device, sequence, subject, shown, required)
+                at = readings[0].effective_at
+                shown = (names.subject(subject), to_text(at), values)
+                must = sequence in receipted and judge_apps.required(given, at)
+                found[names.reading(identity(readings))] = Promise(device, sequence, subject, shown, must, at)
     return found
 
 

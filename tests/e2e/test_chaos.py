@@ -42,6 +42,13 @@ def test_parts_killed_frozen_and_cut_off_under_load_lose_double_change_and_leak_
     assert found["counts"]["compared"] > 1000
     assert found["counts"]["alerts"] > 10
     assert found["wrong"]["counts"] == {}
+    (withdrawal,) = found["withdrawals"]
+    assert withdrawal["met"], "a fault on its path"
+    assert withdrawal["told_to_erase"] is not None
+    assert found["messages_per_raw_record"]["busy_median"] >= 4
+    assert any(
+        check["name"].startswith("what a person said") and not check["detail"].startswith("0 taken") for check in found["checks"]
+    )
 
 
 @pytest.mark.timeout(300)

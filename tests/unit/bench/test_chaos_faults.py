@@ -5,7 +5,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bench.chaos.faults import Faults, Happened, undone
+from bench.chaos.faults import Faults, Happened, undone, unmet
 from bench.chaos.plan import Fault, Kind
 from bench.chaos.proxy import Link, Proxy
 from deploy.local.child import Identity
@@ -112,3 +112,14 @@ async def test_signals_that_never_reach_anybody_are_no_fault() -> None:
 
 async def test_a_fault_that_never_began_is_no_fault() -> None:
     assert undone([Happened(Fault(4, 1.0, Kind.KILL, "store"), 1.0)]) == ["4: kill store (not begun)"]
+
+
+async def test_a_link_of_a_process_that_stands_by_is_not_met_by_its_twins() -> None:
+    parts = Parts(links={"bridge-kafka": counted(looks=1), "bridge-2-kafka": counted(looks=0)})
+    own, twin = await done(parts, Kind.CUT, "bridge-kafka", 0.1), await done(parts, Kind.CUT, "bridge-2-kafka", 0.1)
+    assert (own.met, own.remark, twin.met) == ("bridge-kafka", "", "bridge-kafka")
+    assert twin.done
+    assert "bridge-kafka was meant instead" in twin.remark
+    assert unmet([own, twin]) == ["cut bridge-2-kafka"]
+    slow = await done(Parts(links={"bridge-2-kafka": counted(looks=1)}), Kind.SLOW, "bridge-2-kafka", 0.1)
+    assert unmet([own, twin, slow]) == ["cut bridge-2-kafka"], "slowed is not cut"

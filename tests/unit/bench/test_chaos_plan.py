@@ -1,8 +1,20 @@
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import pytest
 
-from bench.chaos.plan import COVERING, LINKS, PARTS, PROCESSES, Kind, least_seconds, plan
+from bench.chaos.plan import (
+    ALONE_GROUPS,
+    ALONE_LASTS,
+    ALONE_SECONDS,
+    COVERING,
+    LINKS,
+    PARTS,
+    PROCESSES,
+    Kind,
+    least_seconds,
+    plan,
+)
 from contracts.errors import Misconfigured
 
 
@@ -24,7 +36,7 @@ def test_links_are_cut_or_slowed_and_processes_killed_frozen_or_restarted() -> N
     for fault in plan(3, 200, 1500.0):
         assert (fault.target in LINKS) == (fault.kind in (Kind.CUT, Kind.SLOW))
         assert (fault.seconds > 0) == (fault.kind in (Kind.FREEZE, Kind.CUT, Kind.SLOW))
-        if fault.kind is Kind.FREEZE:
+        if fault.kind is Kind.FREEZE and not fault.alone:
             assert 2.0 <= fault.seconds <= 15.0
 
 
@@ -67,3 +79,22 @@ def test_only_the_chosen_parts_and_the_links_that_end_at_them_are_disturbed() ->
 def test_a_part_that_does_not_exist_is_named() -> None:
     with pytest.raises(Misconfigured, match="zookeeper"):
         plan(1, 1, 10.0, ("zookeeper",))
+
+
+def test_of_200_faults_one_of_each_kind_of_each_part_and_of_each_servers_links_comes_alone() -> None:
+    found = plan(7, COVERING, least_seconds(COVERING))
+    alone = [fault for fault in found if fault.alone]
+    groups = {
+        (fault.target.rpartition("-")[2] if fault.target in LINKS else fault.target.removesuffix("-2"), fault.kind)
+        for fault in alone
+    }
+    assert len(alone) == len(groups) == ALONE_GROUPS == 3 * len(PROCESSES) + 2 * 3
+    assert found[: len(alone)] == tuple(alone), "first, before anything has fallen behind"
+    assert all(after.at - one.at >= ALONE_SECONDS - 0.1 for one, after in pairwise(found[: len(alone) + 1]))
+    assert all(fault.seconds <= ALONE_LASTS for fault in alone)
+
+
+@pytest.mark.parametrize(("kills", "alone"), [(5, 0), (12, 2), (30, 5)])
+def test_in_a_shorter_run_fewer_come_alone_and_never_for_more_than_half_of_it(kills: int, alone: int) -> None:
+    assert sum(fault.alone for fault in plan(3, kills, least_seconds(kills))) == alone
+    assert not any(fault.alone for fault in plan(3, kills, 30.0))

@@ -6,10 +6,11 @@ from typing import Any
 
 from bench.chaos.alerts import Arrival
 from bench.chaos.cast import Cast
-from bench.chaos.evidence import Logs
-from bench.chaos.judge import Release
+from bench.chaos.evidence import AppTopic, Logs
+from bench.chaos.judge_apps import Notice, Release
 from bench.chaos.load import Person, Written
 from bench.chaos.verdict import Facts, judge_topic, promises
+from bench.chaos.withdrawals import Withdrawal, Withdrawn
 from contracts.instants import SECOND
 from contracts.registry import ConsentRecord
 from runtime.settings import DatabaseSettings
@@ -50,7 +51,9 @@ def facts(withdrawn: int, calm_until: int) -> Facts:
     fleet: Any = Fleet()
     database: Any = DatabaseSettings.model_construct()
     names = {APP: AppPseudonyms(b"0" * 32, APP)}
-    return Facts(cast, written, fleet, names, logs, {APP: []}, database, {SUBJECT: withdrawn}, calm_until)
+    topics = {APP: AppTopic([], [Notice("c", withdrawn + SECOND, 9)])}
+    made = [Withdrawn(Withdrawal(1, 1, 0.5), SUBJECT, APP, "c", withdrawn - SECOND, withdrawn)]
+    return Facts(cast, written, fleet, names, logs, topics, database, made, calm_until)
 
 
 def test_a_withdrawn_patients_device_of_which_the_app_got_nothing_is_examined_and_one_it_never_shared_is_not() -> None:
@@ -70,7 +73,15 @@ def test_where_a_fault_or_the_withdrawal_came_too_soon_it_is_counted() -> None:
 
 def test_one_release_before_the_withdrawal_is_enough() -> None:
     found = facts(withdrawn=START + 10 * SECOND, calm_until=START + 5 * SECOND)
-    identifier, promise = next((one, made) for one, made in promises(found, APP, ()).items() if made.sequence == 1)
-    found.released[APP].append(Release(identifier, promise.shown, START + SECOND))
+    identifier, promise = next((one, made) for one, made in promises(found, APP).items() if made.sequence == 1)
+    found.topics[APP].released.append(Release(identifier, promise.shown, START + SECOND, "c"))
     judge_topic(found, APP)
     assert not found.findings.counts
+    assert (found.withdrawn[0].last, found.withdrawn[0].told) == (-9.0, 1.0)
+
+
+def test_what_came_before_a_new_consent_may_be_missing_and_what_came_after_must_not() -> None:
+    found = facts(withdrawn=START - 10 * SECOND, calm_until=START)
+    found.withdrawn[0].again = found.cast.consents[SUBJECT, APP].model_copy(update={"consent": "n", "granted_at": START})
+    judge_topic(found, APP)
+    assert found.findings.examples == {"withheld": [f"{APP}: {SHARED.key} message 2"]}

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from simulators.misbehaviour import Letter
-from simulators.outbox import RESEND_LIMIT_SECONDS, Outbox
+from simulators.outbox import RESEND_LIMIT_SECONDS, Outbox, Sendings
 
 
 def letter(number: int) -> Letter:
@@ -90,3 +90,10 @@ def test_a_letter_that_comes_later_does_not_wait_for_the_earlier_ones() -> None:
     assert outbox.take_due(1.0) == []
     outbox.add(letter(1))
     assert sequences(outbox.take_due(1.1)) == [1]
+
+
+def test_of_what_is_sent_again_it_is_known_how_far_the_device_had_come_by_then() -> None:
+    sendings = Sendings()
+    for number, again in ((1, False), (2, False), (1, True), (3, False), (2, True), (1, True), (4, False)):
+        sendings.note(letter(number), again)
+    assert sendings.again == {letter(1).correlation_id: 3, letter(2).correlation_id: 3}
