@@ -5,6 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.observation import MAX_SITES
+
 
 class StoreSettings(BaseSettings):
     """How the store gathers and writes."""
@@ -14,6 +16,12 @@ class StoreSettings(BaseSettings):
     gather_milliseconds: int = Field(8, ge=0, le=1_000, description="how long the first record of a batch waits for others")
     registry_wait_seconds: float = Field(
         2.0, ge=0, le=60, description="how long an unknown device or subject is waited for before its readings are quarantined"
+    )
+    sites_per_device: int = Field(
+        MAX_SITES,
+        ge=1,
+        le=32_767,
+        description="how many sites a device may name in its life; readings of further ones are quarantined as `sites-exceeded`",
     )
     poll_interval_seconds: float = Field(
         300.0, ge=1, description="without progress for so long, as with the database away, the store leaves its group"

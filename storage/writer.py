@@ -31,6 +31,10 @@ class Fenced(AgoraError):
     """Another writer has moved the positions: nothing was written, they must be loaded anew."""
 
 
+class Unkeyed(AgoraError):
+    """The database gives no key where it must. Nothing is wrong with the readings: they must wait, and somebody must look."""
+
+
 class Writer:
     """Writes records of the store's topics into the database, each exactly once.
 
@@ -50,7 +54,7 @@ class Writer:
         self._database = database
         self._settings = settings
         self._now = now
-        self._keys = Keys()
+        self._keys = Keys(settings.sites_per_device)
         self._observations = Observations()
         self._connection: AsyncConnection | None = None
 
@@ -88,6 +92,7 @@ class Writer:
         Raises:
             Fenced: another writer was here; load and read again.
             Unavailable: the database went away; load and read again, since the commit may have happened.
+            Unkeyed: the database refuses to look up or make keys; nothing is written.
             psycopg.Error: a broken invariant.
         """
         fresh = [one for one in records if one.offset >= self.positions[one.topic, one.partition]]
@@ -113,8 +118,7 @@ class Writer:
         began = time.perf_counter()
         batch = batches.decode(records, self._now())
         connection = await self._connected()
-        with translated():
-            await self._find_keys(connection, batch)
+        await self._find_keys(connection, batch)
         if alone:
             with translated():
                 batch = await self._judge_alone(connection, batch, records[0])
@@ -189,7 +193,17 @@ class Writer:
         return more
 
     async def _find_keys(self, connection: AsyncConnection, batch: Batch) -> None:
-        """Fill the batch's rows; who is not in the registry yet is waited for a little."""
+        """Fill the batch's rows. Readings are not set aside for a key that the database refuses to give."""
+        try:
+            with translated():
+                await self._await_keys(connection, batch)
+        except Refused as error:
+            raise Unkeyed(str(error)) from error
+        if Code.INTERNAL in batch.unstorable.values():
+            raise Unkeyed("a site has neither a key nor a reason to have none")
+
+    async def _await_keys(self, connection: AsyncConnection, batch: Batch) -> None:
+        """Look up what a batch needs; who is not in the registry yet is waited for a little."""
         deadline = time.monotonic() + self._settings.registry_wait_seconds
         while not batch.fill(self._keys):
             missing = self._keys.missing(batch.observations)
@@ -216,7 +230,7 @@ class Writer:
         if self._connection is None or self._connection.closed or self._connection.broken:
             self._connection = await connect(self._database)
             # A database that was away may come back restored from a backup, and call its devices and subjects otherwise.
-            self._keys = Keys()
+            self._keys = Keys(self._settings.sites_per_device)
             with translated():
                 await self._keys.enter_catalogue(self._connection)
         return self._connection

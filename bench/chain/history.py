@@ -35,7 +35,6 @@ def fill(platform: Platform, rows: int, devices: int, tell: Tell) -> None:
     """
     platform.start("store")  # it enters the vitals
     with postgres.connect(platform.stack.settings(OWNER)) as connection:
-        connection.execute("INSERT INTO sites (name) VALUES ('') ON CONFLICT DO NOTHING")
         connection.execute("SET synchronous_commit = off")
         for first in range(0, rows, CHUNK):
             tell(f"storing rows of earlier days: {first:,} of {rows:,}")

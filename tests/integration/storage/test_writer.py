@@ -171,7 +171,10 @@ async def test_a_number_too_large_for_its_column_is_quarantined(stack: Stack) ->
         (one(70, 1_700_000_000_000_000, device="nobody"), "device-unknown"),
         (Message("a", [Reading(70, 1_700_000_000_000_000)], subject="nobody"), "unassigned"),
         (one(70, 1_700_000_000_000_000, vital="0000-0"), "vital-unknown"),
+        (one(70, 1_700_000_000_000_000, device="no\0body"), "device-unknown"),
+        (Message("a", [Reading(70, 1_700_000_000_000_000)], subject="no\0body"), "unassigned"),
         (one(70, 1_700_000_000_000_000, site="left\0arm"), "payload-invalid"),
+        (one(70, 1_700_000_000_000_000, site="".join(map(chr, range(5_000, 15_000)))), "payload-invalid"),
     ],
 )
 async def test_a_reading_that_refers_to_nothing_known_is_quarantined(stack: Stack, message: Message, code: str) -> None:
