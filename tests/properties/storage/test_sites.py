@@ -52,8 +52,8 @@ def test_each_device_fills_only_its_own_numbers_and_every_site_has_one_or_a_reas
             key = stores[store].key(org, device, site)
             assert key == table.numbers[number].get(site)
             assert key is not None or stores[store].refusal(org, device, site) is Code.SITES_EXCEEDED
-    for device, number in DEVICES.items():
+    for who, number in DEVICES.items():
         entered = table.numbers[number]
-        assert len(entered) == min(MOST, len(asked[device]))
+        assert len(entered) == min(MOST, len(asked[who]))
         assert sorted(entered.values()) == sorted(set(entered.values()))
         assert all(-MOST <= one < 0 for one in entered.values())
