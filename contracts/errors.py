@@ -36,6 +36,7 @@ class Code(StrEnum):
     UNIT_NOT_ALLOWED = "unit-not-allowed"
     VALUE_NOT_FINITE = "value-not-finite"
     PANEL_INVALID = "panel-invalid"
+    SITES_EXCEEDED = "sites-exceeded"
     TIME_MISSING = "time-missing"
     TIME_WITHOUT_ZONE = "time-without-zone"
     CLOCK = "clock"
@@ -94,6 +95,10 @@ EXPLANATIONS: dict[Code, tuple[str, str]] = {
     Code.PANEL_INVALID: (
         "A panel holds a component that does not belong to it, twice the same, or none.",
         "Send the components the panel lists in docs/reference/vitals.md.",
+    ),
+    Code.SITES_EXCEEDED: (
+        "The message names more than 256 sites, or its device has named as many as it may (256, unless the operator set more).",
+        "Name places or methods, not measurements; an operator can let devices have more, then replay.",
     ),
     Code.TIME_MISSING: ("A reading has no time of its own and the message has none.", "Send `time` once or per reading."),
     Code.TIME_WITHOUT_ZONE: (

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntFlag
 
 import msgspec
 
 from contracts.decoding import decoded
+
+SITE_PATTERN = r"^[A-Za-z0-9._-]{1,64}\Z"
+"""What a method or body site may look like, where a device names one."""
+MAX_SITES = 256
+"""Sites that one message may name, and one device in its life unless the operator lets it have more: each is kept for ever."""
+_is_named = re.compile(SITE_PATTERN).match
+
+
+def is_site(text: str) -> bool:
+    """Tell whether a text can be the site of an observation; the empty one says that none was named."""
+    return not text or _is_named(text) is not None
 
 
 class Quality(IntFlag):
@@ -37,7 +49,7 @@ class Observation(msgspec.Struct, array_like=True, frozen=True, gc=False):
         device: device name within the organisation.
         subject: pseudonymous subject name.
         vital: canonical LOINC code.
-        site: method or body site, empty when none.
+        site: method or body site, empty when none (``is_site``).
         value: in the vital's canonical UCUM unit.
         unit: that unit.
         device_time: microseconds, as sent; never changes.

@@ -77,6 +77,7 @@ class Batch:
 
         Returns:
             False when a key is missing. Its observations are marked unstorable; look keys up and fill again, or leave it so.
+            What is then marked ``internal`` is no fault of the reading, and must not be set aside.
         """
         self.rows, missing = pack_all(self.observations, keys)
         self.unstorable = {
@@ -90,7 +91,12 @@ def _reason(one: Observation, keys: Keys) -> Code:
         return Code.DEVICE_UNKNOWN
     if one.subject not in keys.subjects:
         return Code.UNASSIGNED
-    return Code.VITAL_UNKNOWN if one.vital not in keys.vitals else Code.PAYLOAD_INVALID
+    if one.vital not in keys.vitals:
+        return Code.VITAL_UNKNOWN
+    site = one.org, one.device, one.site
+    if keys.sites.key(*site) is not None:
+        return Code.PAYLOAD_INVALID  # one of its numbers does not fit
+    return keys.sites.refusal(*site) or Code.INTERNAL
 
 
 def _take_vitals(batch: Batch, record: KafkaRecord) -> None:

@@ -28,7 +28,8 @@ RECORD_REFUSED = Event(
 READING_REFUSED = Event(
     name="storage.readings_refused",
     level="warning",
-    help="Readings were set aside in quarantine: a conflict of values, an unknown device or subject, or a number out of range.",
+    help="Readings were set aside in quarantine: a conflict of values, an unknown device or subject, a site more"
+    " than the device may have, or a number out of range.",
     counter="agora_storage_readings_refused_total",
     labels=("code",),
 )

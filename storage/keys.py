@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from psycopg import AsyncConnection
 
 from catalogue.registry import VITALS
-from contracts.observation import Observation
-from storage.database import Refused, translated
+from contracts.observation import MAX_SITES, Observation
+from storage.sites import Name, Sites
 
 FORGET_ABSENT_SECONDS = 30.0
 """For so long a device or subject that was waited for in vain is not waited for again."""
@@ -24,7 +23,8 @@ class Missing:
     devices: set[tuple[str, str]] = field(default_factory=set)
     subjects: set[str] = field(default_factory=set)
     vitals: set[str] = field(default_factory=set)
-    sites: set[str] = field(default_factory=set)
+    sites: dict[Name, None] = field(default_factory=dict)
+    """In the order of their arrival."""
 
     def __bool__(self) -> bool:
         return bool(self.devices or self.subjects or self.vitals or self.sites)
@@ -37,32 +37,39 @@ class Keys:
         devices: by (organisation, device).
         subjects: by name.
         vitals: by canonical LOINC code.
-        sites: by name; the empty name is a site, too.
+        sites: those that all share, and those of each device.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sites_per_device: int = MAX_SITES) -> None:
+        """Prepare it.
+
+        Args:
+            sites_per_device: how many sites of its own a device may name.
+        """
         self.devices: dict[tuple[str, str], int] = {}
         self.subjects: dict[str, int] = {}
         self.vitals: dict[str, int] = {}
-        self.sites: dict[str, int] = {}
+        self.sites = Sites(sites_per_device)
         self._absent: dict[object, float] = {}
 
     def missing(self, observations: Iterable[Observation]) -> Missing:
         """Find the names that must be looked up before these observations can be stored."""
         found = Missing()
         for one in observations:
-            if (one.org, one.device) not in self.devices:
+            # What PostgreSQL cannot hold is nobody's name, and to ask for it would fail for all of them.
+            if (one.org, one.device) not in self.devices and "\0" not in one.org + one.device:
                 found.devices.add((one.org, one.device))
-            if one.subject not in self.subjects:
+            if one.subject not in self.subjects and "\0" not in one.subject:
                 found.subjects.add(one.subject)
             if one.vital not in self.vitals:
                 found.vitals.add(one.vital)
-            if one.site not in self.sites:
-                found.sites.add(one.site)
+            site = one.org, one.device, one.site
+            if self.sites.key(*site) is None and self.sites.refusal(*site) is None:
+                found.sites[site] = None
         return found
 
     async def enter_catalogue(self, connection: AsyncConnection) -> None:
-        """Write the catalogue's vitals where they are missing or their words have changed, and learn their keys."""
+        """Write the catalogue's vitals where they are missing or their words have changed; learn their and the sites' keys."""
         entries = [(vital.code, vital.display, vital.unit) for vital in sorted(VITALS, key=lambda vital: vital.code)]
         codes, displays, units = zip(*entries, strict=True)
         await connection.execute(
@@ -73,9 +80,10 @@ class Keys:
             (list(codes), list(displays), list(units)),
         )
         await self._learn_vitals(connection)
+        await self.sites.learn_shared(connection)
 
     async def resolve(self, connection: AsyncConnection, missing: Missing) -> bool:
-        """Look names up; a new site is made.
+        """Look names up; a new site is made, as far as its device may have it.
 
         Args:
             connection: the store's, outside a transaction.
@@ -83,6 +91,9 @@ class Keys:
 
         Returns:
             False when a device, subject or vital is still unknown and worth waiting for.
+
+        Raises:
+            Undone: other stores were in the way; try again.
         """
         if missing.devices:
             orgs, devices = zip(*sorted(missing.devices), strict=True)
@@ -100,7 +111,7 @@ class Keys:
         if missing.vitals:
             await self._learn_vitals(connection)
         if missing.sites:
-            await self._make_sites(connection, sorted(missing.sites))
+            await self.sites.resolve(connection, missing.sites, self.devices)
         return not any(self._still_missing(missing))
 
     def give_up(self, missing: Missing) -> None:
@@ -121,16 +132,3 @@ class Keys:
     async def _learn_vitals(self, connection: AsyncConnection) -> None:
         rows = await connection.execute("SELECT code, vital_key FROM vitals")
         self.vitals |= dict(await rows.fetchall())
-
-    async def _make_sites(self, connection: AsyncConnection, names: list[str]) -> None:
-        """Make and learn sites; one that the database refuses stays unknown, and its readings are quarantined."""
-        names = [name for name in names if "\0" not in name]  # text in PostgreSQL holds no NUL
-        # Only what is missing is inserted: ON CONFLICT alone would use up the 32,767 keys there are.
-        with suppress(Refused), translated():
-            await connection.execute(
-                "INSERT INTO sites (name) SELECT n.name FROM unnest(%s::text[]) AS n(name)"
-                " WHERE NOT EXISTS (SELECT FROM sites s WHERE s.name = n.name) ON CONFLICT (name) DO NOTHING",
-                (names,),
-            )
-        rows = await connection.execute("SELECT name, site_key FROM sites WHERE name = ANY(%s)", (names,))
-        self.sites |= dict(await rows.fetchall())

@@ -49,15 +49,19 @@ def pack_all(observations: Iterable[Observation], keys: Keys) -> tuple[list[byte
     Returns:
         A row per observation, None where a key is missing or a number does not fit its column; and whether a key was missing.
     """
-    devices, subjects, vitals, sites = keys.devices, keys.subjects, keys.vitals, keys.sites
+    devices, subjects, vitals = keys.devices, keys.subjects, keys.vitals
+    shared, own = keys.sites.shared, keys.sites.own
     rows: list[bytes | None] = []
     append = rows.append
     missing = False
     for one in observations:
         try:
+            site = shared.get(one.site)
+            if site is None:
+                site = own[one.org, one.device, one.site]
             # fmt: off
             append(_pack(
-                11, 8, one.device_time - EPOCH_2000, 4, devices[one.org, one.device], 2, vitals[one.vital], 2, sites[one.site],
+                11, 8, one.device_time - EPOCH_2000, 4, devices[one.org, one.device], 2, vitals[one.vital], 2, site,
                 8, one.sequence, 8, one.value, 8, one.effective_at - EPOCH_2000, 8, one.received_at - EPOCH_2000,
                 4, subjects[one.subject], 4, one.quality, 2, one.profile,
             ))

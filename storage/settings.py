@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.observation import MAX_SITES
 from storage.database import IDLE_SECONDS, LOCK_SECONDS
 
 
@@ -25,6 +26,12 @@ class StoreSettings(BaseSettings):
     )
     idle_transaction_seconds: float = Field(
         IDLE_SECONDS, ge=0.1, le=600, description="how long a transaction may wait for its next statement before it is ended"
+    )
+    sites_per_device: int = Field(
+        MAX_SITES,
+        ge=1,
+        le=32_767,
+        description="how many sites a device may name in its life; readings of further ones are quarantined as `sites-exceeded`",
     )
     poll_interval_seconds: float = Field(
         300.0, ge=1, description="without progress for so long, as with the database away, the store leaves its group"

@@ -32,6 +32,10 @@ class Fenced(AgoraError):
     """Another writer has moved the positions: nothing was written, they must be loaded anew."""
 
 
+class Unkeyed(AgoraError):
+    """The database gives no key where it must. Nothing is wrong with the readings: they must wait, and somebody must look."""
+
+
 class Writer:
     """Writes records of the store's topics into the database, each exactly once.
 
@@ -51,7 +55,7 @@ class Writer:
         self._database = database
         self._settings = settings
         self._now = now
-        self._keys = Keys()
+        self._keys = Keys(settings.sites_per_device)
         self._observations = Observations()
         self._connection: AsyncConnection | None = None
 
@@ -90,6 +94,7 @@ class Writer:
             Fenced: another writer was here; load and read again.
             Unavailable: the database went away; load and read again, since the commit may have happened.
             Undone: others held rows all the time; load and read again.
+            Unkeyed: the database refuses to look up or make keys; nothing is written.
             psycopg.Error: a broken invariant.
         """
         fresh = [one for one in records if one.offset >= self.positions[one.topic, one.partition]]
@@ -115,8 +120,7 @@ class Writer:
         began = time.perf_counter()
         batch = batches.decode(records, self._now())
         connection = await self._connected()
-        with translated():
-            await self._find_keys(connection, batch)
+        await self._find_keys(connection, batch)
         if alone:
             with translated():
                 batch = await self._judge_alone(connection, batch, records[0])
@@ -200,7 +204,17 @@ class Writer:
         return more
 
     async def _find_keys(self, connection: AsyncConnection, batch: Batch) -> None:
-        """Fill the batch's rows; who is not in the registry yet is waited for a little."""
+        """Fill the batch's rows. Readings are not set aside for a key that the database refuses to give."""
+        try:
+            with translated():
+                await self._await_keys(connection, batch)
+        except Refused as error:
+            raise Unkeyed(str(error)) from error
+        if Code.INTERNAL in batch.unstorable.values():
+            raise Unkeyed("a site has neither a key nor a reason to have none")
+
+    async def _await_keys(self, connection: AsyncConnection, batch: Batch) -> None:
+        """Look up what a batch needs; who is not in the registry yet is waited for a little."""
         deadline = time.monotonic() + self._settings.registry_wait_seconds
         while not batch.fill(self._keys):
             missing = self._keys.missing(batch.observations)
@@ -229,7 +243,7 @@ class Writer:
                 self._database, session(self._settings.lock_seconds, self._settings.idle_transaction_seconds)
             )
             # A database that was away may come back restored from a backup, and call its devices and subjects otherwise.
-            self._keys = Keys()
+            self._keys = Keys(self._settings.sites_per_device)
             with translated():
                 await self._keys.enter_catalogue(self._connection)
         return self._connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 
 import msgspec
@@ -13,7 +14,7 @@ from contracts.frames import RawMessage
 from contracts.ids import id_of, identity_end, identity_part
 from contracts.instants import DAY, MINUTE
 from contracts.loans import borrower
-from contracts.observation import Observation, Quality
+from contracts.observation import MAX_SITES, Observation, Quality
 from streams.directory import Route
 from streams.judging import judge
 
@@ -73,7 +74,7 @@ def observe(route: Route, message: RawMessage, decoded: Decoded, index: int) -> 
     partitions: list[int] = []
     time: int | None = None
     number: int | None = None
-    effective_at = timing = partition = 0
+    effective_at = timing = partition = changes = 0
     subject, site, where, end = "", "", NO_SITE, b""
     for reading in decoded.readings:
         vital, unit, same, scale, offset, low, high, what = judge(reading)
@@ -102,6 +103,9 @@ def observe(route: Route, message: RawMessage, decoded: Decoded, index: int) -> 
         if reading.site != site:
             site = reading.site
             where = identity_part(site)
+            changes += 1
+            if changes == MAX_SITES + 1:  # before, there cannot be more sites than that
+                _refuse_many_sites(decoded.readings)
         made.append(
             Observation(
                 id_of(whose + what + where + end), org, device, subject, vital, site, value, unit, time, effective_at,
@@ -123,6 +127,17 @@ def _refuse_twice(components: set[tuple[int, str]], reading: Reading, vital: str
     if component in components:
         raise Rejected(Code.PANEL_INVALID, "the panel holds this component twice", f"{reading.path}.code")
     components.add(component)
+
+
+def _refuse_many_sites(readings: Sequence[Reading]) -> None:
+    """Refuse a message that names more sites than a device may have, before its readings are on their way to apps and store."""
+    sites: set[str] = set()
+    for reading in readings:
+        if reading.site:
+            sites.add(reading.site)
+        if len(sites) > MAX_SITES:
+            words = f"the message names more than {MAX_SITES} sites"
+            raise Rejected(Code.SITES_EXCEEDED, words, f"{reading.path.partition('.components')[0]}.site")
 
 
 def _timing(route: Route, reading: Reading, received_at: int) -> tuple[int, int]:

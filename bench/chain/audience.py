@@ -29,8 +29,9 @@ CONSUMER, SEARCHER = "app's consumer", "app's searches"
 ROUTED_SECONDS = 60.0
 POLL_SECONDS = 0.2
 _SHARED = """
-SELECT d.org::text, d.name::text, t.name, (extract(epoch FROM o.device_time) * 1e6)::bigint, o.sequence
-FROM observations o JOIN vitals v USING (vital_key) JOIN devices d USING (device_key) JOIN sites t USING (site_key)
+SELECT d.org::text, d.name::text, coalesce(n.name, t.name), (extract(epoch FROM o.device_time) * 1e6)::bigint, o.sequence
+FROM observations o JOIN vitals v USING (vital_key) JOIN devices d USING (device_key)
+LEFT JOIN sites t USING (site_key) LEFT JOIN device_sites n USING (device_key, site_key)
 WHERE o.device_time >= to_timestamp(%s) AND v.code = %s"""
 
 

@@ -75,7 +75,6 @@ def fill(platform: Platform, rows: int, per_day: int, devices: int, tell: Tell) 
     platform.start("store")  # it enters the vitals
     settings = platform.stack.settings(OWNER)
     with postgres.connect(settings) as connection:
-        connection.execute("INSERT INTO sites (name) VALUES ('') ON CONFLICT DO NOTHING")
         now = datetime.now(UTC)
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         today = min(rows, per_day)

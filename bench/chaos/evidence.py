@@ -196,8 +196,9 @@ def _code(body: dict[str, Any]) -> str:
 
 
 _ROWS = """
-SELECT v.code, t.name, o.device_time, o.sequence, o.value, s.name
-FROM observations o JOIN vitals v USING (vital_key) JOIN sites t USING (site_key) JOIN subjects s USING (subject_key)
+SELECT v.code, coalesce(n.name, t.name), o.device_time, o.sequence, o.value, s.name
+FROM observations o JOIN vitals v USING (vital_key) JOIN subjects s USING (subject_key)
+LEFT JOIN sites t USING (site_key) LEFT JOIN device_sites n USING (device_key, site_key)
 WHERE o.device_key = (SELECT device_key FROM devices WHERE org || '/' || name = %s)"""
 
 

@@ -17,12 +17,13 @@ from msgspec import UNSET, Meta, UnsetType
 from catalogue.formats.decoded import Decoded, Reading, Warned
 from contracts.errors import Code, Rejected
 from contracts.instants import EPOCH, MICROSECOND
+from contracts.observation import SITE_PATTERN
 
 Sequence = Annotated[int, Meta(ge=0, le=2**63 - 1, description="Raised by one for each; gaps show what was lost.")]
 Time = Annotated[datetime, Meta(tz=True, description="RFC 3339 with Z or an offset from UTC.")]
 LoincCode = Annotated[str, Meta(min_length=1, max_length=32, description="LOINC code, see docs/reference/vitals.md.")]
 Unit = Annotated[str, Meta(min_length=1, max_length=64, description="UCUM, case-sensitive form.")]
-Site = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z", description="Method or body site.")]
+Site = Annotated[str, Meta(pattern=SITE_PATTERN, description="Method or body site.")]
 MessageId = Annotated[str, Meta(min_length=1, max_length=64, description="Comes back in the receipt.")]
 
 

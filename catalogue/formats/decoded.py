@@ -18,7 +18,7 @@ class Reading(msgspec.Struct, gc=False):
         unit: as sent.
         time: instant in microseconds, by the device's clock.
         sequence: the device's number, or None.
-        site: method or body site, empty when none.
+        site: method or body site, empty when none; a text of ``contracts.observation.is_site``.
         estimated: whether the device says it estimated the value.
         panel: LOINC code of the panel it came in, empty when alone.
         position: index among the message's readings; components of one panel share it.

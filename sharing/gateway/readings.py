@@ -44,7 +44,7 @@ WITH windows AS MATERIALIZED (
            greatest(min(lower_bound), %(start)s) AS lower_bound, least(max(upper_bound), %(end)s) AS upper_bound
     FROM windows GROUP BY vital_key, code, member_of
 )
-SELECT f.*, s.code, s.member_of, d.org::text, d.name::text AS device, t.name AS site, w.consent, w.revision
+SELECT f.*, s.code, s.member_of, d.org::text, d.name::text AS device, coalesce(n.name, t.name) AS site, w.consent, w.revision
 FROM spans s
 CROSS JOIN LATERAL (
     SELECT o.effective_at, o.device_key, o.site_key, o.device_time, o.sequence, o.received_at, o.value, o.quality, o.vital_key
@@ -64,7 +64,8 @@ CROSS JOIN LATERAL (
     ORDER BY w.lower_bound, w.consent LIMIT 1
 ) w
 JOIN devices d ON d.device_key = f.device_key
-JOIN sites t ON t.site_key = f.site_key
+LEFT JOIN sites t ON t.site_key = f.site_key
+LEFT JOIN device_sites n ON n.device_key = f.device_key AND n.site_key = f.site_key
 ORDER BY f.effective_at {order}, f.device_key {order}, f.site_key {order}, f.device_time {order}, f.sequence {order},
          s.member_of {order}
 LIMIT %(most)s

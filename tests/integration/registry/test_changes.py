@@ -137,7 +137,6 @@ def store(stack: Stack, name: str, times: list[int], subject: str, received: int
         connection.execute(
             "INSERT INTO vitals (code, display, unit) VALUES ('8867-4', 'Heart rate', '/min') ON CONFLICT DO NOTHING"
         )
-        connection.execute("INSERT INTO sites (name) VALUES ('') ON CONFLICT DO NOTHING")
         for time in times:
             connection.execute(
                 "INSERT INTO observations (device_time, effective_at, received_at, sequence, value, device_key, subject_key,"

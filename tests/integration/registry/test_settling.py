@@ -22,7 +22,6 @@ def put(stack: Stack, device: str, subject: str, readings: int, every: int = MIN
         connection.execute(
             "INSERT INTO vitals (code, display, unit) VALUES ('8867-4', 'Heart rate', '/min') ON CONFLICT DO NOTHING"
         )
-        connection.execute("INSERT INTO sites (name) VALUES ('') ON CONFLICT DO NOTHING")
         connection.execute(
             "INSERT INTO observations (device_time, effective_at, received_at, sequence, value, device_key, subject_key, quality,"
             "  vital_key, site_key, profile)"

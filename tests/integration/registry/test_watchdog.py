@@ -105,7 +105,6 @@ def put(connection: Database, subject: str, time: int) -> None:
     connection.execute(
         "INSERT INTO vitals (code, display, unit) VALUES ('9279-1', 'Respiratory rate', '/min') ON CONFLICT DO NOTHING"
     )
-    connection.execute("INSERT INTO sites (name) VALUES ('') ON CONFLICT DO NOTHING")
     connection.execute(
         "INSERT INTO observations (device_time, effective_at, received_at, sequence, value, device_key, subject_key, quality,"
         "  vital_key, site_key, profile)"

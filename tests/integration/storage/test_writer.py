@@ -171,7 +171,9 @@ async def test_a_number_too_large_for_its_column_is_quarantined(stack: Stack) ->
         (one(70, 1_700_000_000_000_000, device="nobody"), "device-unknown"),
         (Message("a", [Reading(70, 1_700_000_000_000_000)], subject="nobody"), "unassigned"),
         (one(70, 1_700_000_000_000_000, vital="0000-0"), "vital-unknown"),
+        (Message("a", [Reading(70, 1_700_000_000_000_000)], subject="no\0body"), "unassigned"),
         (one(70, 1_700_000_000_000_000, site="left\0arm"), "payload-invalid"),
+        (one(70, 1_700_000_000_000_000, site="".join(map(chr, range(5_000, 15_000)))), "payload-invalid"),
     ],
 )
 async def test_a_reading_that_refers_to_nothing_known_is_quarantined(stack: Stack, message: Message, code: str) -> None:
@@ -181,6 +183,16 @@ async def test_a_reading_that_refers_to_nothing_known_is_quarantined(stack: Stac
     assert [row[4] for row in clinic.rows()] == [71.0]
     assert [(row[0], row[2]) for row in clinic.quarantine()] == [(code, 1)]
     assert (clinic.counts()["stored"], clinic.counts()["quarantined_store"]) == (1, 1)
+
+
+async def test_a_record_of_a_device_whose_name_no_database_can_hold_is_set_aside_and_the_others_are_stored(stack: Stack) -> None:
+    clinic, bench = new_clinic(stack, "a"), Bench(stack)
+    frames_of_both = in_turn(*(bench.frame(clinic, one(70, clock.now(), device=device)) for device in ("no\0body", "a")))
+    async with bench.writer() as writer:
+        await writer.write(frames_of_both)
+    assert [row[0] for row in clinic.rows()] == ["a"]
+    found = query(clinic.owner, "SELECT code FROM quarantine WHERE source = %s", f"{VITALS.name}/{bench.vitals}/0")
+    assert found == [("payload-invalid",)]
 
 
 async def test_a_device_that_is_enrolled_a_moment_later_is_waited_for(stack: Stack) -> None:

@@ -16,7 +16,7 @@ def observation(
 
 def keys() -> Keys:
     known = Keys()
-    known.devices[("o", "d")], known.subjects["s"], known.vitals["8867-4"], known.sites[""] = 11, 12, 13, 14
+    known.devices[("o", "d")], known.subjects["s"], known.vitals["8867-4"], known.sites.shared[""] = 11, 12, 13, 14
     return known
 
 
