@@ -30,10 +30,15 @@ HEART = "8867-4"
 OF_A_BACKUP = "UPDATE registry_confirmation SET incarnation = 'another'"
 """What pg_restore leaves: the row of the database that was dumped, in tables that are others."""
 
+TO_SETTLE = """
+SELECT d.name::text FROM settlements s JOIN devices d USING (device_key) JOIN outbox o USING (version)
+WHERE d.org = %s AND o.key = d.org || '/' || d.name ORDER BY d.name
+"""
+
 
 @dataclass(frozen=True)
 class Cast:
-    """Two apps that Ada consented to, one that she leaves and one that is revoked; and three devices.
+    """Two apps that Ada consented to, one that she leaves and one that is revoked; and two devices.
 
     Attributes:
         left: the app of the consent that is withdrawn.
@@ -105,6 +110,9 @@ def restore(world: World, cast: Cast, version: int) -> None:
         world.owner.execute("UPDATE devices SET retired_at = NULL WHERE org = %s", [world.org])
         world.owner.execute(
             "UPDATE loans SET ends_at = NULL WHERE device_key IN (SELECT device_key FROM devices WHERE org = %s)", [world.org]
+        )
+        world.owner.execute(
+            "DELETE FROM settlements WHERE device_key IN (SELECT device_key FROM devices WHERE org = %s)", [world.org]
         )
         world.owner.execute("DELETE FROM outbox WHERE version > %s", [version])
         world.owner.execute("SELECT setval('outbox_version_seq', %s)", [version])
@@ -190,6 +198,7 @@ def test_what_ended_after_a_backup_stays_ended_and_nothing_is_shown_before_the_k
         ]
     )
     assert len(keeper.events("keeper.database_replaced")) == 1
+    assert world.owner.execute(TO_SETTLE, [world.org]).fetchall() == [(name,) for name in sorted((cast.retired, cast.returned))]
     assert cast.subject not in (tmp_path / "3.log").read_text()
 
     keeper = run_keeper(world, tmp_path / "4.log")
