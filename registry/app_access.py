@@ -28,7 +28,7 @@ from confluent_kafka.admin import (
 from psycopg import AsyncConnection
 
 from contracts.topics import Topic, app_principal, app_topic
-from registry import events
+from registry import events, restored
 from registry.leadership import Leadership, LeadershipLost
 from registry.publisher import Publisher
 from registry.settings import KeeperSettings
@@ -143,8 +143,8 @@ class AppAccess:
                 await self._ear.wait(self._settings.apps_seconds)
 
     async def _provide(self, connection: AsyncConnection[tuple[Any, ...]], client: AdminClient, apps: list[AppRow]) -> None:
-        if not apps:
-            return
+        if not apps or not await restored.confirmed(connection):
+            return  # a restored table may have apps that were revoked since
         found = await asyncio.to_thread(look, client)
         if not self._leadership.is_sure():
             raise LeadershipLost("in doubt")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from psycopg import AsyncConnection
 
 from contracts.topics import REGISTRY_DEVICES
-from registry import events, password_file
+from registry import events, password_file, restored
 from registry.leadership import Leadership, LeadershipLost
 from registry.publisher import Publisher
 from registry.settings import KeeperSettings
@@ -93,6 +93,8 @@ class Credentials:
         return pid is not None and pid != self._told
 
     async def _compare(self, connection: Connection) -> None:
+        if not await restored.confirmed(connection):
+            return  # the file knows more than a restored table: who was cut off since the backup stays so
         accounts = await _accounts(connection)
         services = self._services()
         if services is None:

@@ -44,7 +44,7 @@ REGISTRY_RESYNCED = Event(
 DRIFT_REPAIRED = Event(
     name="keeper.drift_repaired",
     level="warning",
-    help="A table and the newest outbox record disagreed (changed by hand, or restored from a backup); the table was published.",
+    help="A table and the newest outbox record disagreed (changed by hand, or brought up to an ending); the table was published.",
     counter="agora_keeper_drifts_total",
     labels=("topic",),
 )
@@ -52,6 +52,26 @@ VERSION_RAISED = Event(
     name="keeper.version_raised",
     level="warning",
     help="Kafka holds later versions than the database, which was restored from a backup; everything gets a version above them.",
+)
+ENDING_KEPT = Event(
+    name="keeper.ending_kept",
+    level="warning",
+    help="This consent, app, device or loan had ended by Kafka's record and went on by the tables: it was ended there, too.",
+    counter="agora_keeper_endings_kept_total",
+    labels=("topic", "ending"),
+)
+DATABASE_REPLACED = Event(
+    name="keeper.database_replaced",
+    level="warning",
+    help="The database is another than before (restored, moved): what had ended since was ended in it, what began since is lost.",
+    counter="agora_keeper_databases_replaced_total",
+)
+RECORD_FORGOTTEN = Event(
+    name="keeper.record_forgotten",
+    level="warning",
+    help="Kafka held a record of something the database knows nothing of (begun after a backup?); it was removed.",
+    counter="agora_keeper_records_forgotten_total",
+    labels=("topic",),
 )
 RECORDS_PUBLISHED = Event(
     name="keeper.records_published",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -11,10 +12,23 @@ from psycopg.types.json import Jsonb
 from contracts.registry import Record
 from contracts.topics import Topic
 
+LOCK = 4201
+"""Number of the advisory lock under which the registry changes, held until the commit; ``outbox_append`` takes it, too."""
 Database = Connection[TupleRow]
 """A connection of the operator's role. Functions of this room open their own transaction on it (a savepoint within one of the
 caller's).
 """
+
+
+def hold(connection: Connection[Any]) -> None:
+    """Wait until nobody else changes the registry, and hold them up until the commit; for changes whose instant matters.
+
+    Whoever reads the clock first and waits here afterwards records an instant from which nothing was in force yet.
+
+    Args:
+        connection: in a transaction, of any role.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
 
 
 def append(connection: Database, topic: Topic, key: str, record: Record | None) -> int:

@@ -146,8 +146,9 @@ def revoke(connection: Connection[Any], users: KafkaUsers, name: str) -> None:
         Unavailable: Kafka did not take the rights away; nothing new is released all the same, and it can be repeated.
     """
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        # Not FOR UPDATE: a consent that is being recorded refers to the app and holds what we wait for next (outbox.hold).
         row = cursor.execute(
-            "SELECT org, client_id, pseudonym_epoch, revoked_at FROM apps WHERE name = %s FOR UPDATE", [name]
+            "SELECT org, client_id, pseudonym_epoch, revoked_at FROM apps WHERE name = %s FOR NO KEY UPDATE", [name]
         ).fetchone()
         if row is None:
             raise Refused(f"There is no app '{name[:80]}'.", "See ./agora app list.")

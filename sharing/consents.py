@@ -105,7 +105,7 @@ def grant(connection: Connection[Any], asked: Grant, by: str) -> ConsentRecord:
         by: who recorded it.
 
     Returns:
-        The consent as the router will see it.
+        The consent as the router will see it. ``granted_at`` is read once nothing but the commit is left to wait for.
 
     Raises:
         ConsentRefused: for an unknown subject, app or vital, an app that is revoked or has no topic yet, or a period that ends
@@ -115,6 +115,9 @@ def grant(connection: Connection[Any], asked: Grant, by: str) -> ConsentRecord:
     if not 0 < len(asked.purpose.strip()) <= PURPOSE_MAX:
         raise ConsentRefused(f"a purpose is needed, of at most {PURPOSE_MAX} characters")
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        # Before the clock is read: readings of the time that was spent waiting here would be within the consent, and the router,
+        # which cannot know of it before the commit, would pass them over for good.
+        outbox.hold(connection)
         app = cursor.execute(
             "SELECT a.display, o.display AS org, a.revoked_at, a.provisioned_at, clock_timestamp() AS now"
             " FROM apps a JOIN organisations o ON o.name = a.org WHERE a.name = %s",
@@ -160,8 +163,8 @@ def withdraw(connection: Connection[Any], consent: str, by: str) -> ConsentRecor
         ConsentRefused: when there is no such consent.
     """
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        # Two withdrawals at once must not race for the same revision number.
-        cursor.execute("SELECT pg_advisory_xact_lock(4202, hashtext(%s))", [consent])
+        # Two withdrawals at once must not race for the same revision number; and none is dated before it could be recorded.
+        outbox.hold(connection)
         held = find(connection, consent)
         if held.withdrawn_at is not None:
             return held

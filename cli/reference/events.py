@@ -18,6 +18,7 @@ LABELS: dict[str, str] = {
     "app": "names of registered apps",
     "code": "`contracts.errors.Code`, see [errors.md](errors.md)",
     "dependency": "`database`, `kafka`",
+    "ending": "`consent withdrawn`, `app revoked`, `device retired`, `loan ended`",
     "folder": "folders of `AGORA_INGEST_DISK_FOLDERS`",
     "kind": "names of Python's exception classes",
     "outcome": "words of the ledger: `stored`, `accepted`, `duplicate`, `quarantined`, …",

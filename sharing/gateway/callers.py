@@ -14,7 +14,7 @@ from runtime.clock import now
 from sharing.gateway import events, services
 from sharing.gateway.access_log import Access, record
 from sharing.gateway.apps import KnownApp, app_by_name
-from sharing.gateway.refusals import Refusal, too_many
+from sharing.gateway.refusals import Refusal, too_many, unavailable
 from sharing.oauth import TokenRefused
 
 
@@ -53,7 +53,8 @@ def authorised(request: Request, resource: str, interaction: str) -> Caller:
         interaction: ``r`` or ``s``.
 
     Raises:
-        Refusal: 401 for the token, 403 for the scope, 429 for too many requests.
+        Refusal: 401 for the token, 403 for the scope, 429 for too many requests, 503 in a database that was restored from a
+            backup: what ended since then is not ended in it until the keeper has held it against Kafka.
     """
     held = services.of(request)
     try:
@@ -64,10 +65,15 @@ def authorised(request: Request, resource: str, interaction: str) -> Caller:
     _check_rate(request, access.app)
     with held.database() as connection:
         app = app_by_name(connection, access.app)
-        if app is None or not app.active:
+        confirmed = _confirmed(connection)
+        if not confirmed:
+            _refuse(connection, access.app, "registry not confirmed", services.request_id(request))
+        elif app is None or not app.active:
             _refuse(connection, access.app, "app revoked", services.request_id(request))
         elif not access.allows(resource, interaction):
             _refuse(connection, access.app, "scope too narrow", services.request_id(request))
+    if not confirmed:
+        raise unavailable()
     if app is None or not app.active:
         raise _invalid_token()
     if not access.allows(resource, interaction):
@@ -75,6 +81,10 @@ def authorised(request: Request, resource: str, interaction: str) -> Caller:
         challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'}
         raise Refusal(403, f"the token has no scope for this: {needed}", headers=challenge)
     return Caller(app, services.request_id(request))
+
+
+def _confirmed(connection: Connection[Any]) -> bool:
+    return connection.execute("SELECT registry_confirmed()").fetchone() == (True,)
 
 
 def _check_rate(request: Request, app: str) -> None:
