@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import class_row, dict_row
 
 from catalogue.registry import BY_CODE
+from contracts.registry import WITHDRAWAL_SECONDS
 from sharing import consents
 
 
@@ -114,7 +115,7 @@ class WithdrawalEvidence:
     @property
     def holds(self) -> bool:
         """Whether nothing was appended later than a second after the withdrawal (design section 5, 9)."""
-        return self.seconds_after <= 1.0
+        return self.seconds_after <= WITHDRAWAL_SECONDS
 
 
 def withdrawal_evidence(connection: Connection[Any], consent: str) -> WithdrawalEvidence:
