@@ -15,6 +15,9 @@ HEARTBEAT_KEY = "_heartbeat"
 HEARTBEAT_SECONDS = 0.2
 LEASE_SECONDS = 0.5
 """How old the newest heartbeat may be for the router to go on releasing readings (design section 5, 9)."""
+WITHDRAWAL_SECONDS = 1.0
+"""So long after a withdrawal was committed nothing under it is appended any more, by whatever router (design section 5, 9): the
+lease of a router that has not heard of it, and the time a request needs from the socket to the log."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 

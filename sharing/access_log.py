@@ -17,6 +17,8 @@ from contracts.registry import ConsentRecord
 CHANNEL = "kafka"
 RELEASED = "released"
 REFUSED = "refused"
+UNCONFIRMED = "not confirmed by Kafka"
+"""Reason of what left for an app's topic and may stand there or not, since its confirmation never came."""
 
 _INSERT = """
 INSERT INTO access_log (at, app, channel, outcome, reason, subject, vitals, period_start, period_end, readings, purpose,
@@ -37,16 +39,16 @@ class Entry:
 
     Attributes:
         outcome: ``released`` or ``refused``.
-        reason: why it was refused, else empty.
+        reason: why it was refused, or ``UNCONFIRMED``, else empty.
         consent: the consent that allowed it, or that was withdrawn.
         source: the vitals record.
         stamp: its Kafka timestamp, milliseconds.
-        at: instant of the last append as the broker stamped it, or of the refusal; microseconds.
+        at: instant of the last append as the broker stamped it, of the refusal, or when the unconfirmed left; microseconds.
         readings: how many.
         start: earliest ``effective_at`` among them.
         end: latest ``effective_at`` among them.
         vitals: which.
-        offsets: first and last offset on the app's topic, None for a refusal.
+        offsets: first and last offset on the app's topic, None for a refusal or where they are unknown.
     """
 
     outcome: str
@@ -65,17 +67,21 @@ class Entry:
     def once(self) -> str:
         """The key under which a second pass over the same record is logged once.
 
-        A new Kafka counts its offsets from 0 again: the timestamp tells its records from those of the one before.
+        A new Kafka counts its offsets from 0 again: the timestamp tells its records from those of the one before. What is
+        unconfirmed stands beside what was confirmed of the same record.
         """
-        return f"{self.source}@{self.stamp}/{self.consent.app}/{self.consent.subject}/{self.consent.consent}/{self.outcome}"
+        consent, outcome = self.consent, self.outcome
+        if self.reason == UNCONFIRMED:
+            outcome += "?"
+        return f"{self.source}@{self.stamp}/{consent.app}/{consent.subject}/{consent.consent}/{outcome}"
 
     def add(self, readings: Collection[Observation], at: int, offset: int | None = None) -> None:
         """Count readings in.
 
         Args:
             readings: of the entry's subject and record.
-            at: instant of the append or refusal, microseconds.
-            offset: on the app's topic, or None for a refusal.
+            at: as the attribute, microseconds.
+            offset: on the app's topic, or None where there is none.
         """
         times = [reading.effective_at for reading in readings]
         self.start = min(times) if not self.readings else min(self.start, *times)
@@ -89,7 +95,10 @@ class Entry:
     @property
     def request(self) -> str:
         """Where on the app's topic it stands, in words."""
-        return "" if self.offsets is None else f"agora.app.{self.consent.app}.v1 offsets {self.offsets[0]} to {self.offsets[1]}"
+        topic = f"agora.app.{self.consent.app}.v1"
+        if self.reason == UNCONFIRMED:
+            return f"{topic} offsets unknown"
+        return "" if self.offsets is None else f"{topic} offsets {self.offsets[0]} to {self.offsets[1]}"
 
 
 async def record(connection: AsyncConnection[Any], entries: Collection[Entry]) -> None:

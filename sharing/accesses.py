@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import class_row, dict_row
 
 from catalogue.registry import BY_CODE
+from contracts.registry import WITHDRAWAL_SECONDS
 from sharing import consents
 
 
@@ -65,7 +66,8 @@ def in_words(access: Access) -> str:
     when = f"{access.at:%Y-%m-%d %H:%M:%S} UTC"
     why = f" for: {access.purpose.rstrip('.')}" if access.purpose else ""
     if access.outcome == "released":
-        return f"{when}: {access.app} received {what}{whose} {channel}{_period(access)}{why}."
+        received = "received" if not access.reason else f"may have received ({access.reason})"
+        return f"{when}: {access.app} {received} {what}{whose} {channel}{_period(access)}{why}."
     if access.outcome == "empty":
         return f"{when}: {access.app} asked{whose} {channel} and there was nothing to give{why}."
     return f"{when}: {access.app} was refused {what if access.readings else 'access'}{whose} {channel}: {access.reason}."
@@ -87,7 +89,8 @@ class WithdrawalEvidence:
         app: who may no longer see.
         subject: whose consent it was.
         withdrawn_at: when the withdrawal was recorded, just before its commit.
-        last_released_at: when the broker appended the last record under the consent, None where there was none.
+        last_released_at: when the broker appended the last record under the consent, or the last that it may have appended
+            without confirming it left for it; None where there was none.
         last_released: where on the app's topic, in words.
         first_withheld_at: when the router first withheld a reading that the consent would have allowed, None where none came.
         readings_withheld: how many since.
@@ -114,7 +117,7 @@ class WithdrawalEvidence:
     @property
     def holds(self) -> bool:
         """Whether nothing was appended later than a second after the withdrawal (design section 5, 9)."""
-        return self.seconds_after <= 1.0
+        return self.seconds_after <= WITHDRAWAL_SECONDS
 
 
 def withdrawal_evidence(connection: Connection[Any], consent: str) -> WithdrawalEvidence:

@@ -19,11 +19,11 @@ from contracts.observation import Observation
 from contracts.registry import ConsentRecord
 from contracts.topics import app_topic
 from sharing import cloud_events, events
-from sharing.access_log import REFUSED, RELEASED, Entry
+from sharing.access_log import REFUSED, RELEASED, UNCONFIRMED, Entry
 from sharing.fhir.observation import resource
 from sharing.known_apps import KnownApps
 from sharing.lease import Lease
-from sharing.leased_producer import LeasedProducer, PermissionLost
+from sharing.leased_producer import LeasedProducer, PermissionLost, Unconfirmed
 from sharing.lendings import Lendings, Loans
 from sharing.release import ConsentIndex, Decision, Refusal, decide
 
@@ -61,6 +61,7 @@ class Filled:
         reasons: withheld readings by reason.
         loans: by device, those on which ``sent`` relies.
         next: place of the first item that was not taken in.
+        left_at: when it was last permitted to leave, microseconds.
     """
 
     batch: Any
@@ -69,11 +70,55 @@ class Filled:
     reasons: Counter[Refusal] = field(default_factory=Counter)
     loans: dict[str, Loans] = field(default_factory=dict)
     next: int = 0
+    left_at: int = 0
 
     @property
     def until(self) -> float:
         """When the first of its consents ends by itself, microseconds; infinite where none does."""
         return min((sent.consent.ends_at for sent in self.sent if sent.consent.ends_at is not None), default=inf)
+
+
+@dataclass
+class Log:
+    """What is to be written into the access log about one app's part of a round.
+
+    Attributes:
+        entries: by ``Entry.once``.
+        doubts: by consent, record and reading, what left and may stand on the topic, with the instant when it left.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    doubts: dict[tuple[str, Coordinates, bytes], tuple[Sent, Observation, int]] = field(default_factory=dict)
+
+    def release(self, sent: Sent, at: int, offset: int) -> None:
+        """Note a record that Kafka confirmed; nobody need doubt what is in it any more."""
+        self._entry(RELEASED, "", sent).add(sent.readings, at, offset)
+        for reading in sent.readings:
+            self.doubts.pop(_identity(sent, reading), None)
+
+    def refuse(self, sent: Sent, at: int) -> None:
+        """Note what was withheld because of a withdrawal."""
+        self._entry(REFUSED, Refusal.WITHDRAWN.value, sent).add(sent.readings, at)
+
+    def doubt(self, filled: Filled) -> None:
+        """Note a batch that left and was not confirmed: it may be decided otherwise before it is sent again."""
+        for sent in filled.sent:
+            for reading in sent.readings:
+                self.doubts[_identity(sent, reading)] = sent, reading, filled.left_at
+
+    def finish(self) -> list[Entry]:
+        """Give all entries; what is still in doubt counts as released, since the app may have it."""
+        for sent, reading, left_at in self.doubts.values():
+            self._entry(RELEASED, UNCONFIRMED, sent).add([reading], left_at)
+        return list(self.entries.values())
+
+    def _entry(self, outcome: str, reason: str, sent: Sent) -> Entry:
+        entry = Entry(outcome, reason, sent.consent, sent.item.source, sent.item.stamp)
+        return self.entries.setdefault(entry.once, entry)
+
+
+def _identity(sent: Sent, reading: Observation) -> tuple[str, Coordinates, bytes]:
+    return sent.consent.consent, sent.item.source, reading.id
 
 
 class Delivery:
@@ -126,7 +171,7 @@ class Delivery:
         Raises:
             Stopped: the process is to end before all was confirmed.
         """
-        entries: dict[str, Entry] = {}
+        log = Log()
         place, renewed = 0, False
         while place < len(items):
             if not await self._lease.held(self._stopping):
@@ -142,11 +187,11 @@ class Delivery:
                 await self._renew()  # the normaliser may know a loan that is still on its way to here
                 renewed = True
                 continue
-            if filled.sent and not await self._send(app, filled, generation, entries):
+            if filled.sent and not await self._send(app, filled, generation, log):
                 continue
-            self._count_refused(app, filled, entries)
+            self._count_refused(app, filled, log)
             place = filled.next
-        return list(entries.values())
+        return log.finish()
 
     async def _renew(self) -> None:
         asked = asyncio.ensure_future(self._renew_lendings())
@@ -182,12 +227,16 @@ class Delivery:
             filled.next = number + 1
         return filled
 
-    async def _send(self, app: str, filled: Filled, generation: tuple[int, int], entries: dict[str, Entry]) -> bool:
+    async def _send(self, app: str, filled: Filled, generation: tuple[int, int], log: Log) -> bool:
         until = filled.until  # a consent's end comes without a word of the registry, and a batch may wait for Kafka
 
         def permitted() -> bool:
             unchanged = self._generation(app) == generation and self._lendings.hold(filled.loans)
-            return unchanged and self._lease.fresh() and self._clock() < until
+            now = self._clock()
+            allowed = unchanged and self._lease.fresh() and now < until
+            if allowed:
+                filled.left_at = now
+            return allowed
 
         async with self.locks[app]:
             try:
@@ -196,18 +245,20 @@ class Delivery:
                 events.BATCH_RECONSIDERED.emit(app=app)
                 return False
             except KafkaError as error:
+                if isinstance(error, Unconfirmed):
+                    log.doubt(filled)
                 events.DELIVERY_FAILED.emit(app=app, reason=type(error).__name__)
                 if self._stopping.is_set():
                     raise Stopped from error
                 await asyncio.sleep(RETRY_SECONDS)
                 return False
-        _count_released(app, filled, answer, entries)
+        _count_released(app, filled, answer, log)
         return True
 
-    def _count_refused(self, app: str, filled: Filled, entries: dict[str, Entry]) -> None:
+    def _count_refused(self, app: str, filled: Filled, log: Log) -> None:
         now = self._clock()
         for refused in filled.refused:
-            _entry(entries, REFUSED, Refusal.WITHDRAWN.value, refused).add(refused.readings, now)
+            log.refuse(refused, now)
         for reason, count in filled.reasons.items():
             events.READINGS_REFUSED.emit(count, app=app, reason=reason.value)
 
@@ -219,15 +270,10 @@ def _add_refused(filled: Filled, item: Item, decision: Decision) -> None:
             filled.refused.append(Sent(item, consent, [reading]))
 
 
-def _count_released(app: str, filled: Filled, answer: RecordMetadata, entries: dict[str, Entry]) -> None:
+def _count_released(app: str, filled: Filled, answer: RecordMetadata, log: Log) -> None:
     appended_at = answer.timestamp * 1000
     for place, sent in enumerate(filled.sent):
-        _entry(entries, RELEASED, "", sent).add(sent.readings, appended_at, answer.offset + place)
+        log.release(sent, appended_at, answer.offset + place)
     newest = max(reading.received_at for sent in filled.sent for reading in sent.readings)
     events.RELEASE_SECONDS.observe(max(0, appended_at - newest) / SECOND)
     events.READINGS_RELEASED.emit(sum(len(sent.readings) for sent in filled.sent), app=app)
-
-
-def _entry(entries: dict[str, Entry], outcome: str, reason: str, sent: Sent) -> Entry:
-    entry = Entry(outcome, reason, sent.consent, sent.item.source, sent.item.stamp)
-    return entries.setdefault(entry.once, entry)

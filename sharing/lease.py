@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from contracts.instants import SECOND
-from contracts.registry import LEASE_SECONDS
+from contracts.registry import LEASE_SECONDS, WITHDRAWAL_SECONDS
 from runtime.clock import elapsed
 from sharing import events
 
@@ -15,6 +15,21 @@ LEASE = round(LEASE_SECONDS * SECOND)
 AHEAD = LEASE
 """A heartbeat further in the future than this says that a clock was moved, and is no lease either."""
 LOOK_SECONDS = 0.02
+
+
+def seconds_until_last(heard_at: float, elapsed: float) -> float:
+    """Say how long after a withdrawal something may still be appended under it, by a router that has not heard of it. Pure.
+
+    It counts from when it was heard, which is later than its commit, and by a clock that nobody can set.
+
+    Args:
+        heard_at: when this router heard of it, by ``clock.elapsed``.
+        elapsed: the present, by the same clock.
+
+    Returns:
+        Seconds; not above zero where nothing can follow any more.
+    """
+    return heard_at + WITHDRAWAL_SECONDS - elapsed
 
 
 class Heard(Protocol):

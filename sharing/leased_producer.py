@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    KafkaError,
+    KafkaStorageError,
+    NodeNotReadyError,
+    NotEnoughReplicasAfterAppendError,
+    RequestTimedOutError,
+    UnknownError,
+)
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.structs import RecordMetadata
 
@@ -16,10 +23,20 @@ from runtime.settings import KafkaSettings
 BATCH_BYTES = 256 * 1024
 """Small enough to leave for the broker in one piece."""
 REQUEST_MS = 5_000
+MAYBE_APPENDED = frozenset(
+    error.errno for error in (RequestTimedOutError, NotEnoughReplicasAfterAppendError, KafkaStorageError, UnknownError)
+)
+"""A broker that answers with one of these may have appended nevertheless; any other error says that it has not."""
 
 
 class PermissionLost(KafkaError):  # type: ignore[misc]  # aiokafka has no types
-    """The permission for a batch was gone when it was about to be sent; nothing left. Not retriable: it must be decided anew."""
+    """The permission for a batch was gone before it was sent; nothing left. Not retriable: it must be decided anew."""
+
+    retriable = False
+
+
+class Unconfirmed(KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """A batch left at least once and its confirmation never came: it may stand on the topic or not. The cause is in it."""
 
     retriable = False
 
@@ -40,6 +57,7 @@ class LeasedProducer:
             request_timeout_ms=REQUEST_MS,
         )
         self._permissions: dict[str, Callable[[], bool]] = {}
+        self._doubtful: set[str] = set()  # topics whose batch left without an answer that says what became of it
 
     async def start(self) -> None:
         """Connect."""
@@ -50,12 +68,26 @@ class LeasedProducer:
         async def ask_and_send(node_id: int, request: Any, **options: Any) -> Any:
             if isinstance(request, ProduceRequest):
                 # Connecting takes time: it comes before the question, so that nothing waits between the question and the send.
-                await client.ready(node_id, **options)
+                if not await client.ready(node_id, **options):
+                    raise NodeNotReadyError
                 if not all(permission() for permission in self._permissions.values()):
                     raise PermissionLost
+                return await self._watched(request, send(node_id, request, **options))
             return await send(node_id, request, **options)
 
         client.send = ask_and_send
+
+    async def _watched(self, request: Any, sending: Awaitable[Any]) -> Any:
+        """Send, and note of which batches it stays unknown whether they were appended."""
+        try:
+            answer = await sending
+        except BaseException:
+            self._doubtful.update(topic for topic, _ in request._topics)
+            raise
+        self._doubtful.update(
+            topic for topic, partitions in answer.topics for partition in partitions if partition[1] in MAYBE_APPENDED
+        )
+        return answer
 
     async def stop(self) -> None:
         """Disconnect; what is in flight is awaited."""
@@ -77,15 +109,19 @@ class LeasedProducer:
             The broker's answer: offset of the first record, and when it was appended, in milliseconds.
 
         Raises:
-            PermissionLost: nothing was sent.
-            KafkaError: it was not confirmed; it may have been appended or not.
+            PermissionLost: nothing left.
+            Unconfirmed: it left, at this or an earlier attempt, and may have been appended or not.
+            KafkaError: it was not appended.
         """
         self._permissions[topic] = permission
+        self._doubtful.discard(topic)
         try:
             confirmation = await self._producer.send_batch(batch, topic, partition=0)
             answer = await confirmation
-        except KafkaError:
+        except KafkaError as error:
             del self._permissions[topic]
+            if topic in self._doubtful:
+                raise Unconfirmed from error
             raise
         except asyncio.CancelledError:
             # The batch may still wait inside the client: it must not leave any more.

@@ -1,10 +1,14 @@
-"""Tells each app, on its topic, that a consent ended and its data must be erased; once recorded as told, not again."""
+"""Tells each app, on its topic, that a consent ended and its data must be erased; once recorded as told, not again.
+
+The notice must come after the last reading. Apps drop repeats of it, so the first one counts, whichever router sends it: each
+waits until no router can have a lease from before the withdrawal, and then for what this one has on its way.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -16,8 +20,10 @@ from contracts.errors import AgoraError
 from contracts.instants import to_datetime
 from contracts.registry import ConsentRecord
 from contracts.topics import app_topic
+from runtime.clock import elapsed
 from sharing import cloud_events, events
 from sharing.known_apps import KnownApps
+from sharing.lease import seconds_until_last
 from sharing.release import Refusal
 
 RETRY_SECONDS = 1.0
@@ -25,6 +31,13 @@ RETRY_SECONDS = 1.0
 
 class NotYet(AgoraError):
     """An app cannot be told yet: nobody could read it."""
+
+
+class Heard(NamedTuple):
+    """A withdrawn revision, and when it was heard of, in seconds of ``clock.elapsed``."""
+
+    consent: ConsentRecord
+    at: float
 
 
 class Notices:
@@ -41,7 +54,7 @@ class Notices:
 
         Args:
             apps: all that are known.
-            locks: by app, held while readings are on their way, so that the notice comes after the last of them.
+            locks: by app, held while this router's readings are on their way, so that the notice comes after the last of them.
             producer: needs no lease, since it carries no reading.
             pool: as the router's role.
         """
@@ -49,36 +62,37 @@ class Notices:
         self._locks = locks
         self._producer = producer
         self._pool = pool
-        self._waiting: asyncio.Queue[ConsentRecord] = asyncio.Queue()
+        self._waiting: asyncio.Queue[Heard] = asyncio.Queue()
         self._told: set[tuple[str, int]] | None = None
         self._asking = asyncio.Lock()
 
     def put(self, consent: ConsentRecord | None) -> None:
         """Take in a consent's newest revision; only withdrawals matter."""
         if consent is not None and consent.withdrawn_at is not None:
-            self._waiting.put_nowait(consent)
+            self._waiting.put_nowait(Heard(consent, elapsed()))
 
     async def run(self) -> None:
         """Tell for ever; what is not available is waited for, each app by itself: none waits for another's topic."""
-        by_app: dict[str, asyncio.Queue[ConsentRecord]] = {}
+        by_app: dict[str, asyncio.Queue[Heard]] = {}
         async with asyncio.TaskGroup() as tellers:
             while True:
-                consent = await self._waiting.get()
-                if consent.app not in by_app:
-                    by_app[consent.app] = asyncio.Queue()
-                    tellers.create_task(self._serve(by_app[consent.app]), name=f"notices of {consent.app}")
-                by_app[consent.app].put_nowait(consent)
+                heard = await self._waiting.get()
+                app = heard.consent.app
+                if app not in by_app:
+                    by_app[app] = asyncio.Queue()
+                    tellers.create_task(self._serve(by_app[app]), name=f"notices of {app}")
+                by_app[app].put_nowait(heard)
 
-    async def _serve(self, waiting: asyncio.Queue[ConsentRecord]) -> None:
+    async def _serve(self, waiting: asyncio.Queue[Heard]) -> None:
         """Tell one app, in order."""
         while True:
-            consent = await waiting.get()
+            heard = await waiting.get()
             while True:
                 try:
-                    await self._settle(consent)
+                    await self._settle(heard)
                     break
                 except (KafkaError, psycopg.Error, PoolTimeout, NotYet) as error:
-                    events.NOTICE_FAILED.emit(app=consent.app, reason=type(error).__name__)
+                    events.NOTICE_FAILED.emit(app=heard.consent.app, reason=type(error).__name__)
                     await asyncio.sleep(RETRY_SECONDS)
 
     async def _remembered(self) -> set[tuple[str, int]]:
@@ -90,15 +104,17 @@ class Notices:
                     self._told = {(str(consent), revision) for consent, revision in await rows.fetchall()}
             return self._told
 
-    async def _settle(self, consent: ConsentRecord) -> None:
+    async def _settle(self, heard: Heard) -> None:
         """Tell an app unless it was told, or is no more.
 
         Raises:
             NotYet: its topic is not made, or the app is not heard of yet.
         """
+        consent = heard.consent
         told, key = await self._remembered(), (consent.consent, consent.revision)
         if key in told:
             return
+        await asyncio.sleep(seconds_until_last(heard.at, elapsed()))
         await self._apps.look(self._pool)
         refusal = self._apps.refusal(consent.app)
         if refusal is Refusal.APP_REVOKED:

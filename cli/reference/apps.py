@@ -34,8 +34,8 @@ Components of a panel (blood pressure) come as one Observation. One that was not
 `dataAbsentReason`, and which of both is not told.
 """
 WITHDRAWN = """
-After the last reading under a consent that was withdrawn, this record comes. Erase what you hold under its
-`ce_consentid`.
+About a second after a consent was withdrawn, behind the last reading under it, this record comes. Erase what you hold
+under its `ce_consentid`.
 """
 ASKING = """
 Get a token for at most five minutes from `/oauth/token` with client credentials, then search below `/fhir`.

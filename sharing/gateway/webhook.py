@@ -69,6 +69,11 @@ def headers(key: bytes, identifier: str, content: bytes, instant: int) -> Mappin
     }
 
 
+def client() -> httpx.AsyncClient:
+    """Make what calls the receiver: it trusts the usual authorities and nobody else, whatever the environment says."""
+    return httpx.AsyncClient(timeout=ANSWER_SECONDS, follow_redirects=False, trust_env=False)
+
+
 class Webhook:
     """Delivers alert transitions to one address.
 
@@ -85,7 +90,7 @@ class Webhook:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        async with httpx.AsyncClient(timeout=ANSWER_SECONDS, follow_redirects=False, trust_env=False) as client:
+        async with client() as caller:
             while True:
                 consumer = kafka.consumer(
                     self._settings,
@@ -96,29 +101,29 @@ class Webhook:
                 )
                 try:
                     await consumer.start()
-                    await self._follow(consumer, client)
+                    await self._follow(consumer, caller)
                 except (KafkaError, OSError) as error:
                     events.WEBHOOK_INTERRUPTED.emit(reason=type(error).__name__)
                     await asyncio.sleep(RECONNECT_SECONDS)
                 finally:
                     await consumer.stop()
 
-    async def _follow(self, consumer: AIOKafkaConsumer, client: httpx.AsyncClient) -> None:
+    async def _follow(self, consumer: AIOKafkaConsumer, caller: httpx.AsyncClient) -> None:
         async for record in consumer:
             try:
                 transition = decode_transition(record.value)
             except msgspec.DecodeError:
                 events.WEBHOOK_SKIPPED.emit()
             else:
-                await self.deliver(client, transition)
+                await self.deliver(caller, transition)
             place = {kafka_partition(record): OffsetAndMetadata(record.offset + 1, "")}
             await consumer.commit(place)
 
-    async def deliver(self, client: httpx.AsyncClient, transition: AlertTransition) -> None:
+    async def deliver(self, caller: httpx.AsyncClient, transition: AlertTransition) -> None:
         """Send one transition until it is taken.
 
         Args:
-            client: with a time limit.
+            caller: from ``client``.
             transition: what happened.
         """
         content = body(transition)
@@ -126,12 +131,12 @@ class Webhook:
         kinds = (httpx.HTTPError, NotTaken)
         async for attempt in stamina.retry_context(on=kinds, attempts=None, timeout=None, wait_max=LONGEST_WAIT_SECONDS):
             with attempt:
-                await self._send(client, identifier, content)
+                await self._send(caller, identifier, content)
         events.WEBHOOK_DELIVERED.emit()
 
-    async def _send(self, client: httpx.AsyncClient, identifier: str, content: bytes) -> None:
+    async def _send(self, caller: httpx.AsyncClient, identifier: str, content: bytes) -> None:
         try:
-            answer = await client.post(self._url, content=content, headers=headers(self._key, identifier, content, now()))
+            answer = await caller.post(self._url, content=content, headers=headers(self._key, identifier, content, now()))
         except httpx.HTTPError as error:
             events.WEBHOOK_FAILED.emit(reason=type(error).__name__)
             raise

@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+OLD_TLS_REFUSED = "TLSV1_ALERT_PROTOCOL_VERSION"
+"""The alert of a server that does not speak the version it was offered."""
+HUNG_UP = "hung up"
+"""What a server of asyncio does instead of sending an alert."""
 DAY = datetime.timedelta(days=1)
 
 
@@ -80,8 +85,43 @@ def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
+def speak_only_old_tls(context: ssl.SSLContext) -> None:
+    """Narrow a client or server to TLS 1.1, with whatever suites there were for it: its own library must not be what refuses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+
+
+def offer_old_tls(port: int, authority: Path) -> str:
+    """Knock at a server of this machine with TLS 1.1 and nothing newer.
+
+    Returns:
+        The version that was agreed on; the alert by which the server refused, as OpenSSL calls it; or ``HUNG_UP``.
+
+    Raises:
+        ssl.SSLError: it failed here, before the server had a say.
+    """
+    context = ssl.create_default_context(cafile=str(authority))
+    speak_only_old_tls(context)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname="localhost") as door:
+                return str(door.version())
+        except (ssl.SSLEOFError, ConnectionError):
+            return HUNG_UP
+        except ssl.SSLError as error:
+            if "ALERT" not in str(error.reason):
+                raise
+            return str(error.reason)
+
+
 class Doorway:
     """A server on this machine that shows a certificate, and then hangs up.
+
+    Args:
+        certificate: file with certificate and key.
+        old: whether it speaks TLS 1.1 and nothing newer.
 
     Attributes:
         port: where it listens.
@@ -89,8 +129,10 @@ class Doorway:
         turned_away: how many were not.
     """
 
-    def __init__(self, certificate: Path) -> None:
+    def __init__(self, certificate: Path, *, old: bool = False) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if old:
+            speak_only_old_tls(self._context)
         self._context.load_cert_chain(certificate)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import certifi
+import httpx
 import pytest
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
@@ -21,6 +23,7 @@ from ingest.settings import IngestSettings
 from registry.app_access import admin
 from runtime import kafka
 from runtime.settings import KafkaSettings, MqttSettings
+from sharing.gateway import webhook as webhooks
 from sharing.gateway.operator_client import OperatorClient
 from sharing.gateway.settings import OperatorClientSettings
 from simulators.connection import BrokerAddress, Connection, Hooks
@@ -82,6 +85,19 @@ async def operator(port: int, trust: Path) -> None:
         await asyncio.to_thread(client.alerts, None, only_open=True, limit=1)
 
 
+async def webhook(port: int, trust: Path) -> None:
+    usual = certifi.where
+    certifi.where = lambda: str(trust)  # the usual authorities, which the webhook trusts, are now those of the test
+    try:
+        calling = webhooks.client()
+    finally:
+        certifi.where = usual
+    delivery = webhooks.Webhook(f"https://localhost:{port}/alerts", b"k" * 24, kafka_settings(port, trust))
+    async with calling:
+        with pytest.raises(httpx.TransportError):
+            await delivery._send(calling, "msg_x_1", b"{}")
+
+
 def collect() -> None:
     """Collect the connections that aiokafka and paho leave to the collector when they are refused; here nobody hears of it."""
     with warnings.catch_warnings():
@@ -89,7 +105,7 @@ def collect() -> None:
         gc.collect()
 
 
-@pytest.mark.parametrize("client", [bridge, device, processes, administration, operator])
+@pytest.mark.parametrize("client", [bridge, device, processes, administration, operator, webhook])
 async def test_no_client_of_ours_speaks_to_a_server_whose_certificate_is_not_good(client: Client, tmp_path: Path) -> None:
     ours, foreign = Authority.make(tmp_path / "ours"), Authority.make(tmp_path / "foreign")
     bad = (ours.vouch(age=datetime.timedelta(days=30)), foreign.vouch(), ours.vouch("elsewhere.example"))

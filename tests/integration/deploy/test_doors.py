@@ -16,8 +16,10 @@ from confluent_kafka.admin import AclOperation, AdminClient, NewTopic, ResourceT
 
 from contracts.topics import LEDGER, RAW, TOPICS, VITALS, Principal
 from deploy.local import credentials, kafka, kafka_access, postgres
+from deploy.local.instance import PROCESSES, SERVERS
 from deploy.local.provisioning import provision_kafka
 from deploy.local.stack import Stack
+from tests.support.listening import ears
 
 SECONDS = 15
 
@@ -138,18 +140,18 @@ def test_each_role_gets_into_the_database_with_its_own_password_only(stack: Stac
         postgres.connect(stack.settings("owner") | {"AGORA_DATABASE_PASSWORD": ""})
 
 
-def test_no_server_listens_beyond_this_machine(stack: Stack) -> None:
-    ports = stack.instance.ports
-    own = {ports.postgres, ports.mqtt, ports.kafka_internal, ports.kafka_controller, ports.kafka_apps}
-    found: dict[int, set[str]] = {}
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            address, port = line.split()[1].split(":")
-            if line.split()[3] == "0A" and int(port, 16) in own:
-                found.setdefault(int(port, 16), set()).add(address)
-    here = {"0100007F", "0000000000000000FFFF00000100007F"}
-    assert found.keys() == own
-    assert all(addresses <= here for addresses in found.values())
+def test_nothing_listens_beyond_this_machine(stack: Stack) -> None:
+    stack.start_processes()
+    try:
+        for name in PROCESSES:
+            stack.wait_process(name)
+        stack_ports = set(stack.instance.ports.named().values())
+        found = ears(stack.pid(name) for name in (*SERVERS, *PROCESSES))
+    finally:
+        for name in PROCESSES:
+            stack.stop_process(name)
+    assert stack_ports <= {ear.port for ear in found}
+    assert not [ear for ear in found if ear.beyond]
 
 
 def test_no_secret_stands_in_the_list_of_processes(stack: Stack) -> None:

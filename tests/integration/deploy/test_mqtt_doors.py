@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-import ssl
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +11,7 @@ from contracts.mqtt import PRESENCE, UP_FILTER, down_topic, up_topic
 from deploy.local.mosquitto import MESSAGE_MAX_BYTES
 from deploy.local.stack import Stack
 from tests.support.mqtt_doors import SECONDS, MqttClient, enrol, trust
+from tests.support.tls import OLD_TLS_REFUSED, Authority, Doorway, offer_old_tls
 
 CONNACK = b"\x20"
 OWN, OTHER = "acme/scale-1", "acme/scale-2"
@@ -125,16 +126,15 @@ def test_mqtt_without_tls_gets_no_answer(stack: Stack) -> None:
     assert not answer.startswith(CONNACK)
 
 
-def test_mqtt_and_kafka_refuse_old_tls(stack: Stack) -> None:
+def test_mqtt_and_kafka_refuse_old_tls(stack: Stack, tmp_path: Path) -> None:
     for port in (stack.instance.ports.mqtt, stack.instance.ports.kafka_apps):
-        new, old = trust(stack), trust(stack)
+        new = trust(stack)
         with socket.create_connection(("127.0.0.1", port)) as plain, new.wrap_socket(plain, server_hostname="localhost") as door:
             assert door.version() in ("TLSv1.2", "TLSv1.3")
-        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
-            old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-        old.set_ciphers("ALL:@SECLEVEL=0")
-        with socket.create_connection(("127.0.0.1", port)) as plain, pytest.raises((ssl.SSLError, ConnectionError)):
-            old.wrap_socket(plain, server_hostname="localhost")
+        assert offer_old_tls(port, stack.instance.certificates / "ca.pem") == OLD_TLS_REFUSED
+    elsewhere = Authority.make(tmp_path / "elsewhere")
+    with Doorway(elsewhere.vouch(), old=True) as old:
+        assert offer_old_tls(old.port, elsewhere.file) == "TLSv1.1", "whoever knocks can speak it"
 
 
 def test_no_name_that_somebody_gives_himself_makes_a_line_in_the_brokers_log(stack: Stack) -> None:

@@ -10,8 +10,10 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
 
-from contracts.topics import TOPICS
+from contracts.topics import RAW, TOPICS, app_topic
 from deploy.local.stack import Stack
 from runtime import kafka
 from sharing import apps
@@ -69,7 +71,7 @@ async def test_an_app_joins_no_group_of_another_app_or_of_the_platform(platform:
 
 
 async def test_an_app_writes_nowhere_not_even_on_its_own_topic(platform: Platform) -> None:
-    app = platform.app("writer")
+    app, other = platform.app("writer"), platform.app("other")
     producer = AIOKafkaProducer(
         bootstrap_servers=platform.operator["AGORA_KAFKA_APPS_BOOTSTRAP"],
         security_protocol="SASL_SSL",
@@ -80,8 +82,30 @@ async def test_an_app_writes_nowhere_not_even_on_its_own_topic(platform: Platfor
         enable_idempotence=False,
     )
     async with producer:
-        with pytest.raises(TopicAuthorizationFailedError):
-            await producer.send_and_wait(app.topic, b"forged")
+        for topic in (app.topic, other.topic, *INTERNAL, *KAFKAS_OWN, "agora.nothing.v1"):
+            with pytest.raises(TopicAuthorizationFailedError):
+                await producer.send_and_wait(topic, b"forged")
+
+
+async def test_an_app_makes_and_removes_no_topic(platform: Platform) -> None:
+    app = platform.app("maker")
+    admin = AdminClient(
+        {
+            "bootstrap.servers": platform.operator["AGORA_KAFKA_APPS_BOOTSTRAP"],
+            "security.protocol": "SASL_SSL",
+            "ssl.ca.location": platform.operator["AGORA_CA_FILE"],
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": app.kafka_user,
+            "sasl.password": app.kafka_password,
+            "log_level": 0,
+        }
+    )
+    for topic in (f"{app.topic}.more", app_topic(f"{app.app}-2").name, "agora.of-an-app.v1", "anything"):
+        with pytest.raises(KafkaException, match="AUTHORIZATION_FAILED"):
+            await asyncio.to_thread(admin.create_topics([NewTopic(topic, 1, 1)])[topic].result, SECONDS)
+    for topic in (app.topic, RAW.name):
+        with pytest.raises(KafkaException, match="AUTHORIZATION_FAILED"):
+            await asyncio.to_thread(admin.delete_topics([topic])[topic].result, SECONDS)
 
 
 async def test_an_open_consumer_of_a_revoked_app_receives_nothing_that_comes_after(

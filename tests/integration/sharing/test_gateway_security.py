@@ -6,6 +6,7 @@ import re
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -18,6 +19,7 @@ from psycopg.errors import InsufficientPrivilege
 from contracts.instants import HOUR
 from deploy.local.stack import Stack
 from tests.support.gateway_world import NOON, SECRET, World, bearer, client_of, token_of
+from tests.support.tls import HUNG_UP, Authority, Doorway, offer_old_tls
 
 Owner = psycopg.Connection[Any]
 GRANT = {"grant_type": "client_credentials"}
@@ -171,18 +173,17 @@ def test_there_is_no_way_in_without_tls(gateway: Stack) -> None:
         httpx.get(f"{url}/healthz", trust_env=False)
 
 
-def test_old_tls_is_refused(gateway: Stack) -> None:
+def test_old_tls_is_refused(gateway: Stack, tmp_path: Path) -> None:
     operator = gateway.settings("operator")
-    old = ssl.create_default_context(cafile=operator["AGORA_CA_FILE"])
-    old.maximum_version = ssl.TLSVersion.TLSv1_2
-    old.set_ciphers("ECDHE+AESGCM")
-    with httpx.Client(verify=old, trust_env=False) as client:
+    oldest = ssl.create_default_context(cafile=operator["AGORA_CA_FILE"])
+    oldest.maximum_version = ssl.TLSVersion.TLSv1_2
+    with httpx.Client(verify=oldest, trust_env=False) as client:
         assert client.get(f"{operator['AGORA_GATEWAY_PUBLIC_URL']}/healthz").status_code == 200
-    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
-        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
 
-    with httpx.Client(verify=old, trust_env=False) as client, pytest.raises(httpx.ConnectError):
-        client.get(f"{operator['AGORA_GATEWAY_PUBLIC_URL']}/healthz")
+    assert offer_old_tls(gateway.instance.ports.gateway, Path(operator["AGORA_CA_FILE"])) == HUNG_UP
+    elsewhere = Authority.make(tmp_path / "elsewhere")
+    with Doorway(elsewhere.vouch(), old=True) as door:
+        assert offer_old_tls(door.port, elsewhere.file) == "TLSv1.1", "whoever knocks can speak it"
 
 
 @pytest.mark.parametrize("announced", [True, False])

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from psycopg_pool import AsyncConnectionPool
 
-from contracts.frames import Coordinates
-from contracts.registry import AppRecord, ConsentRecord, DeviceRecord, Loan
 from deploy.local.stack import Stack
-from runtime.clock import elapsed
 from sharing import apps
-from sharing.delivery import Delivery, Item
-from sharing.known_apps import KnownApps
-from sharing.lease import Lease
 from sharing.leased_producer import LeasedProducer, PermissionLost
-from sharing.lendings import Lendings
-from sharing.release import ConsentIndex
-from tests.sharing_platform import Platform, database_settings, ensure_running, kafka_settings
-from tests.sharing_readings import EFFECTIVE_AT, ORG, SECOND, device_of, reading
-
-HEART = "8867-4"
+from tests.sharing_platform import Platform, database_settings, ensure_running
+from tests.sharing_readings import EFFECTIVE_AT, SECOND, device_of
+from tests.support.deliveries import Wall, consents_of, delivery_of, items_of, lendings_of, lent_to, producing
 
 
 @pytest.fixture
@@ -32,16 +21,6 @@ def platform(stack: Stack) -> Iterator[Platform]:
     ensure_running(stack, "keeper")
     with psycopg.connect(database_settings(stack.settings("operator")).conninfo(), autocommit=True) as connection:
         yield Platform(stack, connection)
-
-
-@asynccontextmanager
-async def producing(platform: Platform) -> AsyncIterator[LeasedProducer]:
-    producer = LeasedProducer(kafka_settings(platform.stack.settings("router")))
-    await producer.start()
-    try:
-        yield producer
-    finally:
-        await producer.stop()
 
 
 async def send(producer: LeasedProducer, app: apps.Access, permission: Callable[[], bool]) -> int:
@@ -89,6 +68,25 @@ async def test_permission_is_asked_after_the_connection_stands_since_connecting_
         assert asked == 1
 
 
+async def test_a_connection_that_could_not_be_made_is_made_before_the_next_question_and_not_after_it(platform: Platform) -> None:
+    app, order = platform.app("rhythm"), list[str]()
+    async with producing(platform) as producer:
+        client = producer._producer.client
+        ready = client.ready
+
+        async def at_the_second_try(node_id: int, **options: object) -> bool:
+            order.append("connecting")
+            return order.count("connecting") > 1 and bool(await ready(node_id, **options))
+
+        def permission() -> bool:
+            order.append("asked")
+            return True
+
+        client.ready = at_the_second_try
+        await send(producer, app, permission)
+    assert order[:3] == ["connecting", "connecting", "asked"]
+
+
 async def test_a_batch_that_was_given_up_while_it_waited_never_leaves(platform: Platform) -> None:
     app = platform.app("rhythm")
     async with producing(platform) as producer:
@@ -108,77 +106,6 @@ async def test_a_batch_that_was_given_up_while_it_waited_never_leaves(platform: 
         connected.set()
         await asyncio.sleep(0.5)
     assert len(await platform.received(app)) == 1
-
-
-class Wall:
-    """A clock that the test moves, and a registry that is always heard."""
-
-    def __init__(self) -> None:
-        self.time = EFFECTIVE_AT + SECOND
-
-    @property
-    def heartbeat_as_of(self) -> int:
-        return self.time
-
-    @property
-    def heard_at(self) -> float:
-        return elapsed()
-
-    def now(self) -> int:
-        return self.time
-
-
-async def known(platform: Platform, app: apps.Access) -> KnownApps:
-    found = KnownApps(bytes(32))
-    found.put(app.app, AppRecord(app=app.app, org=platform.org, client_id=app.client_id))
-    conninfo = database_settings(platform.operator).conninfo()
-    async with AsyncConnectionPool(conninfo, min_size=1, max_size=1, open=False) as pool:
-        await found.look(pool)
-    return found
-
-
-def consents_of(app: apps.Access, *subjects: str, ends_at: int | None = None) -> list[ConsentRecord]:
-    vitals = frozenset({HEART})
-    return [
-        ConsentRecord(consent=subject, subject=subject, app=app.app, vitals=vitals, granted_at=1, ends_at=ends_at)
-        for subject in subjects
-    ]
-
-
-def lendings_of(*subjects: str) -> Lendings:
-    made = Lendings()
-    for subject in subjects:
-        made.put(*lent_to(device_of(subject), subject))
-    return made
-
-
-def lent_to(device: str, subject: str) -> tuple[str, DeviceRecord]:
-    record = DeviceRecord(org=ORG, device=device, model="agora-generic", loans=(Loan(start=0, subject=subject),))
-    return f"{ORG}/{device}", record
-
-
-def items_of(*subjects: str) -> list[Item]:
-    return [Item(Coordinates("vitals", 0, 0), 0, [reading(HEART, 60.0, subject=subject)]) for subject in subjects]
-
-
-async def nothing_new() -> None:
-    """The registry's topic holds no more than is known."""
-
-
-async def delivery_of(
-    platform: Platform,
-    app: apps.Access,
-    producer: LeasedProducer,
-    wall: Wall,
-    consents: list[ConsentRecord],
-    lendings: Lendings,
-    renew: Callable[[], Awaitable[None]] = nothing_new,
-) -> Delivery:
-    index = ConsentIndex()
-    for consent in consents:
-        index.put(consent.consent, consent)
-    lease, known_apps = Lease((wall,), wall.now), await known(platform, app)
-    return Delivery(lease, index, lendings, known_apps, producer, renew, wall.now, asyncio.Event())
 
 
 def before_leaving(producer: LeasedProducer, act: Callable[[], None]) -> None:

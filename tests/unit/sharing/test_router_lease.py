@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from contracts.registry import LEASE_SECONDS
-from sharing.lease import LEASE, Lease
+from contracts.registry import LEASE_SECONDS, WITHDRAWAL_SECONDS
+from sharing.lease import LEASE, Lease, seconds_until_last
 
 
 @dataclass
@@ -81,3 +81,9 @@ async def test_who_waits_without_a_lease_is_let_go_when_the_process_stops() -> N
     stopping = asyncio.Event()
     stopping.set()
     assert not await Clocks().lease(View(0)).held(stopping)
+
+
+def test_a_withdrawal_is_told_only_when_no_lease_from_before_it_can_be_left() -> None:
+    assert seconds_until_last(heard_at=100.0, elapsed=100.25) == WITHDRAWAL_SECONDS - 0.25
+    assert seconds_until_last(heard_at=100.0, elapsed=100.0 + LEASE_SECONDS) > 0
+    assert seconds_until_last(heard_at=100.0, elapsed=100.0 + WITHDRAWAL_SECONDS) <= 0
