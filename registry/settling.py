@@ -2,8 +2,11 @@
 
 In three steps: once every worker that goes on knows the correction, the ends of the raw topic are noted; once the workers have
 committed those, whatever was made of earlier records without it is confirmed, and the ends of the vitals topic are noted; once
-the store has passed those, it is settled. What a worker that was stopped in between still writes when it wakes is a duplicate by
-then, which the store refuses.
+the store has passed those, it is settled.
+
+What a worker that was stopped in between still writes when it wakes is mostly a duplicate by then, which the store refuses. Where
+it is none, since the correction left the reading to nobody and no copy is in the way, the store sees that another pass had
+accounted for the raw record, and asks for one more settlement (of version 0).
 """
 
 from __future__ import annotations
