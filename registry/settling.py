@@ -22,6 +22,7 @@ from psycopg.types.json import Jsonb
 
 from contracts.topics import RAW, VITALS, Topic
 from registry import events
+from registry.misplaced import MisplacedAlerts
 from registry.settlement import SETTLE, late_after
 from runtime import kafka
 from runtime.settings import DatabaseSettings, KafkaSettings
@@ -42,6 +43,7 @@ class Settling:
     def __init__(self, database: DatabaseSettings, kafka_settings: KafkaSettings) -> None:
         self._database = database
         self._kafka = kafka_settings
+        self._misplaced = MisplacedAlerts(kafka_settings)
 
     async def run(self) -> None:
         """Settle until a server fails to answer.
@@ -54,6 +56,7 @@ class Settling:
                 await self._note_raw(connection)
                 await self._note_vitals(connection)
                 await _settle(connection)
+                await self._misplaced.look(connection)
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def _note_raw(self, connection: Connection) -> None:

@@ -4,3 +4,6 @@
 GRANT INSERT (device_key, starts_at, ends_at, version) ON settlements TO agora_store;
 COMMENT ON COLUMN settlements.version IS
     'of the outbox row that tells the processors of the correction; 0 where the store asked, since a worker that stood still wrote late';
+
+-- The keeper ends alerts raised by readings that a corrected loan moved or set aside, and has to find those.
+GRANT SELECT ON observations_set_aside TO agora_keeper;

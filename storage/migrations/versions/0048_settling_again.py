@@ -1,4 +1,4 @@
-"""The store asks for a settlement where a worker that stood still brought readings after another pass."""
+"""The store may ask for a settlement, and the keeper see what was set aside."""
 
 from __future__ import annotations
 
