@@ -245,9 +245,9 @@ def rotate(device: DeviceName, wait: Wait = WAIT_SECONDS, json: Json = False) ->
 
 
 def retire(device: DeviceName, wait: Wait = WAIT_SECONDS) -> None:
-    """Take a device out of use: it is cut off, its loan ends now, what it sent stays."""
+    """Take a device out of use: it is cut off, its loan ends now, what it measured until now stays."""
     org, name = split_device(device)
     with database() as connection:
-        devices.retire(connection, org, name)
+        _tell(loans.retire(connection, org, name), device, "unassigned")
         wait_settled(connection, [device], "Waiting for the keeper to cut the device off", wait)
     notes.print(f"{device} is retired and cut off.")

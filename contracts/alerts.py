@@ -73,7 +73,7 @@ class AlertTransition(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AlertCommand(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A record of ``agora.alert-commands.v1``, keyed by subject: a person's word about an alert.
+    """A record of ``agora.alert-commands.v1``, keyed by subject: a person's word about an alert, or the keeper's.
 
     Attributes:
         alert: which.
@@ -82,6 +82,8 @@ class AlertCommand(msgspec.Struct, frozen=True, omit_defaults=True):
         by: who says it.
         at: instant in microseconds.
         note: free words of the person, at most 500 characters.
+        misplaced: True where the reading that raised it was not the subject's: what it said of the subject is forgotten, and the
+            next reading outside the limits raises an alert. A person's word keeps it quiet until a reading is within them.
     """
 
     alert: str
@@ -90,6 +92,7 @@ class AlertCommand(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str
     at: int
     note: str = ""
+    misplaced: bool = False
 
 
 _encoder = msgspec.json.Encoder()

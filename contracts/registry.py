@@ -64,12 +64,24 @@ class ClockCorrection(Period):
 
 
 class DeviceRecord(Record):
-    """A device as processors see it, keyed by ``<org>/<device>``."""
+    """A device as processors see it, keyed by ``<org>/<device>``.
+
+    Attributes:
+        org: organisation.
+        device: name within it.
+        model: of the catalogue.
+        retired: whether it is out of use.
+        retired_at: since when, in microseconds; what was measured before is judged by the loans. None in a record of a retired
+            device from before this was said: then nothing of it is taken.
+        loans: who had it, and when.
+        corrections: of its clock.
+    """
 
     org: Name
     device: Name
     model: str
     retired: bool = False
+    retired_at: int | None = None
     loans: tuple[Loan, ...] = ()
     corrections: tuple[ClockCorrection, ...] = ()
 

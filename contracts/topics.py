@@ -69,7 +69,9 @@ VITALS = Topic(
     max_message_bytes=VITALS_BYTES,
 )
 ALERTS = Topic("agora.alerts.v1", "subject", "JSON AlertTransition", writers=(P.STREAMS,), readers=(P.STORE, P.GATEWAY))
-ALERT_COMMANDS = Topic("agora.alert-commands.v1", "subject", "JSON AlertCommand", writers=(P.GATEWAY,), readers=(P.STREAMS,))
+ALERT_COMMANDS = Topic(
+    "agora.alert-commands.v1", "subject", "JSON AlertCommand", writers=(P.GATEWAY, P.KEEPER), readers=(P.STREAMS,)
+)
 QUARANTINE = Topic(
     "agora.quarantine.v1",
     "<org>/<device>",

@@ -1,4 +1,4 @@
-"""Devices: enrolled with a credential of their own, rotated, retired.
+"""Devices: enrolled with a credential of their own, rotated; ``registry.loans`` lends and retires them.
 
 Order of an enrolment: the row and its outbox record in one transaction here; the keeper confirms the record in Kafka, then
 lets the broker accept the device. So a device that can connect is known to every processor.
@@ -170,18 +170,18 @@ def read_record(connection: Database, org: str, device: str) -> DeviceRecord:
         Refused: there is no such device.
     """
     row = connection.execute(
-        "SELECT device_key, model, retired_at IS NOT NULL FROM devices WHERE org = %s AND name = %s", (org, device)
+        "SELECT device_key, model, retired_at FROM devices WHERE org = %s AND name = %s", (org, device)
     ).fetchone()
     if row is None:
         raise Refused(f"There is no device '{device_key(org, device)}'.", "See: ./agora device list.")
-    key, model, retired = row
+    key, model, retired_at = row
     loans = connection.execute(
         "SELECT s.name, l.starts_at, l.ends_at FROM loans l JOIN subjects s USING (subject_key) WHERE l.device_key = %s", (key,)
     ).fetchall()
     corrections = connection.execute(
         "SELECT offset_microseconds, starts_at, ends_at FROM clock_corrections WHERE device_key = %s", (key,)
     ).fetchall()
-    return device_record(org, device, model, retired, loans, corrections)
+    return device_record(org, device, model, retired_at, loans, corrections)
 
 
 def announce(connection: Database, org: str, device: str) -> int:
@@ -208,27 +208,6 @@ def rotate_password(connection: Database, org: str, device: str) -> Enrolled:
         )
         version = announce(connection, org, device)
     return Enrolled(org, device, device_key(org, device), password, version)
-
-
-def retire(connection: Database, org: str, device: str) -> int:
-    """Take a device out of use: it is cut off at once, and its running loan ends now.
-
-    Returns:
-        The version of its record.
-
-    Raises:
-        Refused: there is no such device, or it was retired already.
-    """
-    with connection.transaction():
-        key = lock(connection, org, device)
-        connection.execute("UPDATE devices SET retired_at = now(), broker_settled_at = NULL WHERE device_key = %s", (key,))
-        connection.execute(
-            "UPDATE loans SET ends_at = now()"
-            " WHERE device_key = %s AND starts_at < now() AND (ends_at IS NULL OR ends_at > now())",
-            (key,),
-        )
-        connection.execute("DELETE FROM loans WHERE device_key = %s AND starts_at >= now()", (key,))
-        return announce(connection, org, device)
 
 
 def list_devices(connection: Database, org: str | None = None, *, retired_too: bool = False) -> list[Device]:

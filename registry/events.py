@@ -160,6 +160,13 @@ READINGS_SETTLED = Event(
     help="Readings that were in flight during a correction were looked through once more.",
     counter="agora_keeper_settlements_total",
 )
+ALERTS_MISPLACED = Event(
+    name="keeper.alerts_misplaced",
+    level="error",
+    help="Alerts were open under persons whose readings they were not, as a corrected loan shows; they are resolved. Nothing is"
+    " raised for whose the readings are: look after those, `critical` of the alerts were critical (`./agora alerts list`).",
+    counter="agora_keeper_alerts_misplaced_total",
+)
 ROWS_PRUNED = Event(
     name="keeper.rows_pruned",
     help="Old rows of outbox and ledger were removed.",

@@ -94,6 +94,29 @@ def give_back(connection: Database, org: str, device: str, at: int) -> Change:
         return _finish(connection, key, org, device, [Period(start=at, end=loan.end)])
 
 
+def retire(connection: Database, org: str, device: str) -> Change:
+    """Take a device out of use: it is cut off at once, its running loan ends now, and one that is to come never was.
+
+    What it measured until now stays, also what is still on its way; what it says it measured later is nobody's.
+
+    Raises:
+        Refused: there is no such device, or it was retired already.
+    """
+    with connection.transaction():
+        key = devices.lock(connection, org, device)
+        now = _retired_now(connection, key)
+        ended = [loan for loan in _loans(connection, key) if loan.end is None or loan.end > now]
+        connection.execute(
+            "UPDATE loans SET ends_at = %(now)s WHERE device_key = %(key)s AND starts_at < %(now)s"
+            " AND (ends_at IS NULL OR ends_at > %(now)s)",
+            {"key": key, "now": to_datetime(now)},
+        )
+        connection.execute("DELETE FROM loans WHERE device_key = %s AND starts_at >= %s", (key, to_datetime(now)))
+        if not ended:
+            return _announce(connection, org, device)
+        return _finish(connection, key, org, device, [Period(start=max(loan.start, now), end=loan.end) for loan in ended])
+
+
 def correct(connection: Database, loan_id: int, subject: str | None, start: int, end: int | None) -> Change:
     """Correct a loan; stored readings move to whom they belong by it.
 
@@ -177,9 +200,17 @@ def _finish(connection: Database, key: int, org: str, device: str, touched: list
 
 
 def _announce(connection: Database, org: str, device: str) -> Change:
-    """Tell the processors alone: nobody had the device before, so no reading was ever named, on its way neither."""
+    """Tell the processors alone: no loan of before was touched, so no reading was named by one, on its way neither."""
     waiting = replayable(connection, org, device, "unassigned")
     return Change(devices.announce(connection, org, device), Moved(0, 0), waiting)
+
+
+def _retired_now(connection: Database, key: int) -> int:
+    row = connection.execute(
+        "UPDATE devices SET retired_at = now(), broker_settled_at = NULL WHERE device_key = %s RETURNING retired_at", (key,)
+    ).fetchone()
+    assert row is not None, "it is locked"
+    return from_datetime(row[0])
 
 
 def _loans(connection: Database, key: int) -> list[LoanRow]:

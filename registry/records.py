@@ -97,7 +97,7 @@ def device_record(
     org: str,
     device: str,
     model: str,
-    retired: bool,
+    retired_at: datetime | None,
     loans: Iterable[tuple[str, datetime, datetime | None]],
     corrections: Iterable[tuple[int, datetime, datetime | None]],
 ) -> DeviceRecord:
@@ -107,7 +107,7 @@ def device_record(
         org: organisation.
         device: device.
         model: of the catalogue.
-        retired: whether it is out of use.
+        retired_at: when it was taken out of use, or None.
         loans: subject, start and end.
         corrections: offset in microseconds, start and end.
 
@@ -118,7 +118,8 @@ def device_record(
         org=org,
         device=device,
         model=model,
-        retired=retired,
+        retired=retired_at is not None,
+        retired_at=_end(retired_at),
         loans=tuple(
             sorted((Loan(subject=who, start=from_datetime(a), end=_end(b)) for who, a, b in loans), key=lambda loan: loan.start)
         ),

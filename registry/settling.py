@@ -2,8 +2,11 @@
 
 In three steps: once every worker that goes on knows the correction, the ends of the raw topic are noted; once the workers have
 committed those, whatever was made of earlier records without it is confirmed, and the ends of the vitals topic are noted; once
-the store has passed those, it is settled. What a worker that was stopped in between still writes when it wakes is a duplicate by
-then, which the store refuses.
+the store has passed those, it is settled.
+
+What a worker that was stopped in between still writes when it wakes is mostly a duplicate by then, which the store refuses. Where
+it is none, since the correction left the reading to nobody and no copy is in the way, the store sees that another pass had
+accounted for the raw record, and asks for one more settlement (of version 0).
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from psycopg.types.json import Jsonb
 
 from contracts.topics import RAW, VITALS, Topic
 from registry import events
+from registry.misplaced import MisplacedAlerts
 from registry.settlement import SETTLE, late_after
 from runtime import kafka
 from runtime.settings import DatabaseSettings, KafkaSettings
@@ -39,6 +43,7 @@ class Settling:
     def __init__(self, database: DatabaseSettings, kafka_settings: KafkaSettings) -> None:
         self._database = database
         self._kafka = kafka_settings
+        self._misplaced = MisplacedAlerts(kafka_settings)
 
     async def run(self) -> None:
         """Settle until a server fails to answer.
@@ -51,6 +56,7 @@ class Settling:
                 await self._note_raw(connection)
                 await self._note_vitals(connection)
                 await _settle(connection)
+                await self._misplaced.look(connection)
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def _note_raw(self, connection: Connection) -> None:

@@ -47,12 +47,12 @@ async def _devices(connection: Connection) -> dict[Key, Record]:
         connection, "SELECT device_key, offset_microseconds, starts_at, ends_at FROM clock_corrections"
     ):
         corrections.setdefault(key, []).append((offset, start, end))
-    rows = await _rows(connection, "SELECT device_key, org, name, model, retired_at IS NOT NULL FROM devices")
+    rows = await _rows(connection, "SELECT device_key, org, name, model, retired_at FROM devices")
     return {
         (REGISTRY_DEVICES.name, device_key(org, name)): device_record(
-            org, name, model, retired, loans.get(key, ()), corrections.get(key, ())
+            org, name, model, retired_at, loans.get(key, ()), corrections.get(key, ())
         )
-        for key, org, name, model, retired in rows
+        for key, org, name, model, retired_at in rows
     }
 
 

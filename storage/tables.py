@@ -32,6 +32,12 @@ INSERT INTO alert_transitions (alert, number, org, subject, rule, rule_version, 
     unit, reading, actor, about_past, received_at, note)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (alert, number) DO NOTHING"""
+ASK_TO_SETTLE = """
+INSERT INTO settlements (device_key, starts_at, ends_at, version)
+SELECT d.device_key, n.first, n.last, 0
+FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[]) AS n(org, name, first, last)
+JOIN devices d ON (d.org, d.name) = (n.org, n.name)"""
+"""Version 0: no change of the registry has to become known first."""
 
 
 class Held(Undone):
@@ -87,6 +93,21 @@ async def _read_positions(connection: AsyncConnection, places: Sequence[Place]) 
 
 def _columns(places: Sequence[Place]) -> tuple[list[str], list[int]]:
     return [topic for topic, _ in places], [partition for _, partition in places]
+
+
+async def ask_to_settle(connection: AsyncConnection, spans: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+    """Ask the keeper to look once more whose readings are.
+
+    Args:
+        connection: in a transaction.
+        spans: by organisation and device, the first and the last device time of the readings, microseconds.
+    """
+    ordered = sorted(spans.items())
+    if ordered:
+        names, times = zip(*ordered, strict=True)
+        arrays = [[org for org, _ in names], [device for _, device in names]]
+        ends = [[to_datetime(first) for first, _ in times], [to_datetime(last + 1) for _, last in times]]
+        await connection.execute(ASK_TO_SETTLE, [*arrays, *ends])
 
 
 async def enter_quarantine(connection: AsyncConnection, set_aside: Sequence[SetAside]) -> None:

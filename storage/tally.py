@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from contracts.observation import Observation
 from contracts.outcomes import RawOutcome
 from storage.batch import Batch, RefusedVitals
 from storage.pieces import Part, Source, VitalsRecord
@@ -146,6 +147,32 @@ def not_accounted(record: VitalsRecord, accounted: Accounted) -> VitalsRecord | 
     if not owned(record) & ~known:
         return None
     return record._replace(parts=[part for part in record.parts if part.owner and not known >> part.message & 1])
+
+
+def stored_again(
+    observations: Sequence[Observation], late: Iterable[VitalsRecord], outcomes: bytearray | None
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Find the readings that one more pass over their raw record brought into the store.
+
+    A worker that stood still writes them when it wakes. Another one may have judged the record since by other loans and found
+    that the readings are nobody's, or what it made of them was set aside; so whose they are has to be asked once more.
+
+    Args:
+        observations: of the batch.
+        late: vitals records of the batch whose raw record another pass had accounted for.
+        outcomes: of every reading of the batch; None when all were stored.
+
+    Returns:
+        By organisation and device, the first and the last device time, microseconds.
+    """
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for record in late:
+        for position in range(record.start, record.end):
+            if outcomes is None or outcomes[position] == STORED:
+                one = observations[position]
+                first, last = found.get((one.org, one.device), (one.device_time, one.device_time))
+                found[one.org, one.device] = min(first, one.device_time), max(last, one.device_time)
+    return found
 
 
 def count(record: VitalsRecord, outcomes: bytearray | None) -> Counts:

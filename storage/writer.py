@@ -169,6 +169,7 @@ class Writer:
         touched = new | {record.source for record in counted}
         changed = await ledger_rows.reclassify(connection, tally.to_reclassify(new_outcomes, touched))
         tally.add_reclassified(deltas, changed, batch, outcomes)
+        late = again + [record for record in vitals if (more := changed.get(record.source[:2])) and sum(more[1:]) > 0]
         set_aside = list(batch.set_aside)
         for record in counted:
             new.discard(record.source)
@@ -182,6 +183,7 @@ class Writer:
         await tables.enter_quarantine(connection, set_aside)
         await tables.enter_alerts(connection, batch.alerts)
         await ledger_rows.add_to_devices(connection, deltas)
+        await tables.ask_to_settle(connection, tally.stored_again(batch.observations, late, outcomes))
         return outcomes
 
     async def _extend(

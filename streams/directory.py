@@ -40,6 +40,7 @@ class Route(msgspec.Struct, frozen=True):
         code: why nothing can.
         words: the same in words.
         loans: of the device.
+        retired_at: when it was taken out of use, microseconds; what was measured from then on is refused.
         corrections: of its clock.
         late_after: microseconds after which a reading counts as late.
         identity: organisation and device as they begin the identity of a reading.
@@ -53,6 +54,7 @@ class Route(msgspec.Struct, frozen=True):
     code: Code = Code.INTERNAL
     words: str = ""
     loans: tuple[Lent, ...] = ()
+    retired_at: int = FOREVER
     corrections: tuple[Correction, ...] = ()
     late_after: int = 0
     identity: bytes = b""
@@ -109,7 +111,7 @@ class Directory:
         record = self._find(key)
         if record is None:
             return _closed(parts, Code.DEVICE_UNKNOWN)
-        if record.retired:
+        if record.retired and record.retired_at is None:
             return _closed(parts, Code.DEVICE_RETIRED)
         model = MODEL_BY_NAME.get(record.model)
         if model is None:
@@ -123,6 +125,7 @@ class Directory:
             *parts,
             decode=decode,
             loans=lent(record),
+            retired_at=_end(record.retired_at),
             corrections=tuple(Correction(one.start, _end(one.end), one.offset) for one in record.corrections),
             late_after=round(model.late_after_seconds * SECOND),
             identity=identity_part(parts.org, parts.device),

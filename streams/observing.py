@@ -85,6 +85,8 @@ def observe(route: Route, message: RawMessage, decoded: Decoded, index: int) -> 
         if reading.time != time:
             time, number = reading.time, None
             effective_at, timing = _timing(route, reading, received_at)
+            if effective_at >= route.retired_at:
+                raise Rejected(Code.DEVICE_RETIRED, field=f"{reading.path}.time")
             loan = borrower(route.loans, effective_at)
             if loan is None:
                 raise _unassigned(reading)

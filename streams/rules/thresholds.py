@@ -286,8 +286,10 @@ def obey(state: FlagState, command: AlertCommand, source: str, offset: int, floo
     elif alert is not None and command.action is Transition.RESOLVED:
         held = holder(state, alert)
         if held is not None:
+            if command.misplaced:
+                held.outside_since = None  # it was not this subject who was outside
             end_episode(held, held.last_at)
-            held.alert, held.muted = "", True
+            held.alert, held.muted = "", not command.misplaced
         forget_alert(state, alert)
         made = [spoken(alert, command)]
     _advance(state, source, offset, made, floor)

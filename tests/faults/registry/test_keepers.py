@@ -15,7 +15,7 @@ from contracts.mqtt import up_topic
 from contracts.registry import HEARTBEAT_KEY, Heartbeat, RuleRecord
 from contracts.topics import RAW, REGISTRY_RULES
 from deploy.local.stack import Stack
-from registry import devices, rules
+from registry import devices, loans, rules
 from registry.outbox import Database
 from runtime import kafka
 from tests.support.keeping import ORG, Keeper, database, kafka_settings, knock, read_topic, registry_records, until
@@ -134,7 +134,7 @@ async def test_kafka_away_is_waited_for_and_a_device_is_cut_off_all_the_same(
         made = devices.enrol(operator, ORG, "kafka-away", "agora-cuff")
         assert list(devices.wait_settled(operator, [made.username], 15))[-1] == 0
         stack.stop_process("kafka", 30)
-        devices.retire(operator, ORG, "kafka-away")
+        loans.retire(operator, ORG, "kafka-away")
         assert list(devices.wait_settled(operator, [made.username], 15))[-1] == 0, "no Kafka is needed to cut a device off"
         assert not knock(stack, made.username, made.password)
         new = devices.enrol(operator, ORG, "not-yet", "agora-cuff")

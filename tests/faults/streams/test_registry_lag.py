@@ -9,10 +9,12 @@ from itertools import count
 
 import pytest
 
+from contracts.errors import Code
 from contracts.instants import MINUTE
 from contracts.observation import Observation, decode_vitals
+from contracts.quarantine import decode_quarantined
 from contracts.registry import DeviceRecord, Loan
-from contracts.topics import LEDGER, REGISTRY_DEVICES, VITALS
+from contracts.topics import LEDGER, QUARANTINE, REGISTRY_DEVICES, VITALS
 from deploy.local.stack import Stack
 from runtime import clock
 from runtime.compacted import CompactedView
@@ -85,3 +87,26 @@ async def test_a_worker_that_stood_still_while_devices_changed_hands_gives_no_re
     finally:
         stack.kill("streams", signal.SIGCONT)
     assert {one.subject for one in await readings(world, *NAMES)} == {"ben"}
+
+
+async def test_what_was_measured_before_a_retirement_that_overtook_it_is_taken_and_what_is_dated_later_is_not(
+    stack: Stack, world: World
+) -> None:
+    name = "given-up"
+    await world.enrol(device(name, "anna"))
+    await world.mark(QUARANTINE)
+    stack.kill("streams", signal.SIGSTOP)
+    try:
+        retired_at = clock.now()
+        times = [retired_at - 2 * MINUTE, retired_at - MINUTE, retired_at + MINUTE]
+        sent = [await world.send(raw_partition(name), [message(name, payload(at, next(sequences)))]) for at in times]
+        loans = (Loan(start=0, end=retired_at, subject="anna"),)
+        await world.enrol(device(name, "anna").model_copy(update={"loans": loans, "retired": True, "retired_at": retired_at}))
+    finally:
+        stack.kill("streams", signal.SIGCONT)
+    rows = await world.outcomes(sent)
+    counts = [rows[one.partition, one.offset][0].devices[0] for one in sent]
+    assert [(one.accepted, one.quarantined) for one in counts] == [(1, 0), (1, 0), (0, 1)]
+    assert {one.effective_at for one in await readings(world, name)} == set(times[:2])
+    [record] = await world.read(QUARANTINE, lambda records: len(records) >= 1)
+    assert decode_quarantined(record.value).code == Code.DEVICE_RETIRED

@@ -74,7 +74,7 @@ def test_refusals_are_words_and_never_repeat_a_patients_number(operator: Databas
     with pytest.raises(Refused, match="must be a URI"):
         organisations.add_subject(operator, "emil", ORG, "mrn", "1")
     with pytest.raises(Refused, match="no device 'keeping/none'"):
-        devices.retire(operator, ORG, "none")
+        loans.retire(operator, ORG, "none")
     with pytest.raises(Refused, match="no subject 'nobody'"):
         rules.set_rule(operator, RuleRecord(rule="r", vital="8867-4", subject="nobody", low=40))
 
@@ -97,7 +97,7 @@ def test_a_loan_that_overlaps_is_refused_with_whose_it_is(operator: Database) ->
 def test_a_retired_device_ends_its_loan_and_comes_back_with_a_new_password(operator: Database) -> None:
     first = devices.enrol(operator, ORG, "ox-3", "agora-oximeter")
     loans.lend(operator, ORG, "ox-3", "anna", T0)
-    devices.retire(operator, ORG, "ox-3")
+    loans.retire(operator, ORG, "ox-3")
     assert device(operator, "ox-3").retired
     assert device(operator, "ox-3").loans[0].end is not None
     with pytest.raises(Refused, match="was retired"):
@@ -227,6 +227,6 @@ def test_a_list_shows_who_has_a_device_now(operator: Database) -> None:
     shown = {one.device: one for one in devices.list_devices(operator, ORG)}
     assert shown["ox-9"].subject == "ben"
     assert not shown["ox-9"].settled
-    devices.retire(operator, ORG, "ox-9")
+    loans.retire(operator, ORG, "ox-9")
     assert "ox-9" not in {one.device for one in devices.list_devices(operator, ORG)}
     assert "ox-9" in {one.device for one in devices.list_devices(operator, ORG, retired_too=True)}

@@ -12,7 +12,7 @@ from contracts.topics import REGISTRY_CONSENTS, REGISTRY_DEVICES, REGISTRY_RULES
 from deploy.local.kafka import client as kafka_client
 from deploy.local.kafka_access import make_topics
 from deploy.local.stack import Stack
-from registry import devices, rules
+from registry import devices, loans, rules
 from registry.devices import NewDevice
 from registry.outbox import Database
 from registry.passwords import hash_for_broker
@@ -59,7 +59,7 @@ def test_a_retired_device_and_an_old_password_are_cut_off_at_once(stack: Stack, 
     assert settled(operator, *(each.username for each in made))
     clients = [Knocking(stack, each.username, each.password) for each in made]
     assert all(client.let_in for client in clients)
-    devices.retire(operator, ORG, "out-1")
+    loans.retire(operator, ORG, "out-1")
     rotated = devices.rotate_password(operator, ORG, "out-2")
     assert clients[0].closed.wait(5)
     assert clients[1].closed.wait(5)
@@ -95,7 +95,7 @@ def test_the_broker_is_told_only_when_an_account_changed(stack: Stack, operator:
 def test_a_late_write_of_somebody_else_is_put_right(stack: Stack, operator: Database, keeper: Keeper) -> None:
     made = devices.enrol(operator, ORG, "late-1", "agora-cuff")
     assert settled(operator, made.username)
-    devices.retire(operator, ORG, "late-1")
+    loans.retire(operator, ORG, "late-1")
     assert settled(operator, made.username)
     right = broker_file(stack).read_text()
     broker_file(stack).write_text(right + f"{made.username}:{hash_for_broker(made.password)}\n")

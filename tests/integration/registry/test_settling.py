@@ -9,15 +9,16 @@ from typing import Any
 
 from contracts.instants import DAY, HOUR, MINUTE, from_datetime, to_datetime
 from deploy.local.stack import Stack
-from registry import clocks, devices, loans
+from registry import clocks, devices, loans, settlement
 from registry.outbox import Database
+from runtime import clock
 from tests.support.keeping import ORG, database, populate
 
 T0 = from_datetime(datetime(2026, 10, 1, tzinfo=UTC))
 
 
-def put(stack: Stack, device: str, subject: str, readings: int, every: int = MINUTE) -> None:
-    """Write readings of a device from T0 on, as the store does with what a worker named after this subject."""
+def put(stack: Stack, device: str, subject: str, readings: int, every: int = MINUTE, start: int = T0) -> None:
+    """Write readings of a device from an instant on, as the store does with what a worker named after this subject."""
     with database(stack, "store") as connection:
         connection.execute(
             "INSERT INTO vitals (code, display, unit) VALUES ('8867-4', 'Heart rate', '/min') ON CONFLICT DO NOTHING"
@@ -29,7 +30,7 @@ def put(stack: Stack, device: str, subject: str, readings: int, every: int = MIN
             " FROM generate_series(0, %s - 1) n CROSS JOIN LATERAL (SELECT %s + n::bigint * %s * interval '1 microsecond') x(t)"
             " JOIN devices d ON d.name = %s JOIN subjects s ON s.name = %s"
             " JOIN vitals v ON v.code = '8867-4' JOIN sites i ON i.name = ''",
-            (readings, to_datetime(T0), every, device, subject),
+            (readings, to_datetime(start), every, device, subject),
         )
 
 
@@ -77,6 +78,31 @@ def test_what_was_set_aside_before_borrowers_were_remembered_comes_back_when_the
     with database(stack, "owner") as owner:  # as the migration leaves it, which found neither loan nor reading of the device
         owner.execute("DELETE FROM device_borrowers b USING devices d WHERE d.device_key = b.device_key AND d.name = 'back-2'")
     assert loans.lend(operator, ORG, "back-2", "anna", T0).readings.moved == 2
+
+
+def test_a_device_retired_on_loan_keeps_what_it_measured_and_what_it_dates_later_is_set_aside_and_looked_for_again(
+    stack: Stack, operator: Database
+) -> None:
+    now = clock.now()
+    devices.enrol(operator, ORG, "gone-1", "agora-oximeter")
+    loans.lend(operator, ORG, "gone-1", "anna", T0, now + DAY)
+    loans.lend(operator, ORG, "gone-1", "ben", now + DAY)
+    before = asked_for(operator, "gone-1")
+    put(stack, "gone-1", "anna", 3)
+    put(stack, "gone-1", "anna", 1, start=now + HOUR)  # its clock was ahead
+    put(stack, "gone-1", "ben", 1, start=now + DAY + HOUR)
+    change = loans.retire(operator, ORG, "gone-1")
+    assert (change.readings.moved, change.readings.set_aside) == (0, 2)
+    [loan] = loans.list_loans(operator, ORG, "gone-1")
+    retired = devices.read_record(operator, ORG, "gone-1")
+    assert (loan.subject, loan.end) == ("anna", retired.retired_at)
+    # What a worker still makes by the loans of before is found, too, once the keeper is back.
+    row = operator.execute(
+        "SELECT version, starts_at, ends_at FROM settlements JOIN devices d USING (device_key) WHERE d.name = 'gone-1'"
+        " ORDER BY settlement_id DESC LIMIT 1"
+    ).fetchone()
+    assert row == (change.version, to_datetime(retired.retired_at or 0), settlement.LAST)
+    assert asked_for(operator, "gone-1") == before + 1
 
 
 def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

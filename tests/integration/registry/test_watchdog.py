@@ -16,6 +16,7 @@ from registry import devices, loans
 from registry.outbox import Database
 from registry.settling import WORKERS
 from runtime import kafka
+from storage.tables import ASK_TO_SETTLE
 from tests.support.keeping import ORG, Keeper, database, kafka_settings, until
 
 T0 = from_datetime(datetime(2026, 11, 1, tzinfo=UTC))
@@ -101,7 +102,7 @@ async def test_a_skipped_record_that_is_no_frame_goes_again_as_it_was(stack: Sta
     assert (await raw(stack, 7))[-1][1] == b"\xc1 no frame"
 
 
-def put(connection: Database, subject: str, time: int) -> None:
+def put(connection: Database, subject: str, time: int, device: str = "flight-1") -> None:
     connection.execute(
         "INSERT INTO vitals (code, display, unit) VALUES ('9279-1', 'Respiratory rate', '/min') ON CONFLICT DO NOTHING"
     )
@@ -110,8 +111,8 @@ def put(connection: Database, subject: str, time: int) -> None:
         "  vital_key, site_key, profile)"
         " SELECT %(at)s, %(at)s, %(at)s, 0, 16, d.device_key, s.subject_key, 0, v.vital_key, t.site_key, 1"
         " FROM devices d, subjects s, vitals v, sites t"
-        " WHERE d.name = 'flight-1' AND s.name = %(who)s AND v.code = '9279-1' AND t.name = ''",
-        {"at": to_datetime(time), "who": subject},
+        " WHERE d.name = %(device)s AND s.name = %(who)s AND v.code = '9279-1' AND t.name = ''",
+        {"at": to_datetime(time), "who": subject, "device": device},
     )
 
 
@@ -173,3 +174,25 @@ async def test_readings_that_were_in_flight_during_a_correction_follow_it_once_t
     store(late, hours=2)
     await eventually(lambda: whose() == ["ben", "ben"])
     await eventually(lambda: awaited() == "nobody")
+
+
+async def test_readings_that_a_stopped_worker_brought_after_the_settlement_are_set_aside_once_the_store_asks(
+    stack: Stack, operator: Database, keeper: Keeper
+) -> None:
+    devices.enrol(operator, ORG, "late-1", "agora-respiration-sensor")
+    loans.lend(operator, ORG, "late-1", "anna", T0)
+    [loan] = loans.list_loans(operator, ORG, "late-1")
+    loans.remove(operator, loan.loan_id)
+    with database(stack, "store") as connection, connection.transaction():
+        put(connection, "anna", T0 + HOUR, "late-1")
+        connection.execute(ASK_TO_SETTLE, [[ORG], ["late-1"], [to_datetime(T0 + HOUR)], [to_datetime(T0 + HOUR + 1)]])
+    await commit_raw(stack)
+
+    def settled() -> bool:
+        row = operator.execute(
+            "SELECT set_aside FROM settlements s JOIN devices d USING (device_key)"
+            " WHERE d.name = 'late-1' AND s.version = 0 AND done_at IS NOT NULL"
+        ).fetchone()
+        return row == (1,)
+
+    await eventually(settled)

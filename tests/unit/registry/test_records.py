@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from contracts.instants import from_datetime
 from contracts.registry import Loan, Period, RuleRecord
 from registry.records import (
     checked_model,
@@ -59,9 +60,15 @@ def test_a_running_loan_overlaps_everything_after_its_start() -> None:
 
 def test_a_devices_record_holds_loans_in_the_order_of_their_start() -> None:
     later, earlier = ("ben", NOW, None), ("anna", NOW - timedelta(days=1), NOW)
-    record = device_record("clinic", "ox-1", "agora-oximeter", False, [later, earlier], [])
+    record = device_record("clinic", "ox-1", "agora-oximeter", None, [later, earlier], [])
     assert [loan.subject for loan in record.loans] == ["anna", "ben"]
     assert record.loans[0].end == record.loans[1].start
+    assert (record.retired, record.retired_at) == (False, None)
+
+
+def test_a_retired_devices_record_says_since_when() -> None:
+    record = device_record("clinic", "ox-1", "agora-oximeter", NOW, [], [])
+    assert (record.retired, record.retired_at) == (True, from_datetime(NOW))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,14 @@ SOURCE = Coordinates("agora.raw.v1", 3, 41)
 REGISTRY: dict[str, DeviceRecord] = {
     "org/oximeter": DeviceRecord(org="org", device="oximeter", model="agora-oximeter", loans=(Loan(start=0, subject="anna"),)),
     "org/retired": DeviceRecord(org="org", device="retired", model="agora-generic", retired=True),
+    "org/given-up": DeviceRecord(
+        org="org",
+        device="given-up",
+        model="agora-generic",
+        retired=True,
+        retired_at=NOW - HOUR,
+        loans=(Loan(start=NOW - DAY, end=NOW - 2 * HOUR, subject="anna"), Loan(start=NOW - HOUR - MINUTE, subject="bert")),
+    ),
     "org/lent": DeviceRecord(
         org="org",
         device="lent",
@@ -125,6 +133,17 @@ def test_the_subject_is_who_had_the_device_then(at: int, subject: str) -> None:
 @pytest.mark.parametrize("at", [NOW - 2 * HOUR, NOW - 35 * MINUTE])
 def test_no_subject_or_two_is_never_a_guess(at: int) -> None:
     assert refused(run(raw(heart(at=at), "lent"))) == (Code.UNASSIGNED, "$.time")
+
+
+def test_what_a_retired_device_measured_before_is_judged_by_its_loans() -> None:
+    assert [one.subject for one in observed(run(raw(heart(at=NOW - 3 * HOUR), "given-up")))] == ["anna"]
+    assert [one.subject for one in observed(run(raw(heart(at=NOW - HOUR - 1), "given-up")))] == ["bert"]
+    assert refused(run(raw(heart(at=NOW - HOUR - 30 * MINUTE), "given-up"))) == (Code.UNASSIGNED, "$.time")
+
+
+@pytest.mark.parametrize("at", [NOW - HOUR, NOW])
+def test_what_it_measured_later_is_refused_whatever_its_loans_say(at: int) -> None:
+    assert refused(run(raw(heart(at=at), "given-up"))) == (Code.DEVICE_RETIRED, "$.time")
 
 
 def test_one_bad_reading_keeps_its_message_aside_and_not_its_neighbours() -> None:

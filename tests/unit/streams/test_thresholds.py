@@ -184,6 +184,19 @@ def test_an_alert_resolved_by_a_person_stays_quiet_until_the_value_was_inside_ag
     assert patient.measure(230, 120) == [Transition.RAISED]
 
 
+def test_an_alert_ended_since_its_reading_was_anothers_keeps_the_subjects_own_reading_from_nothing() -> None:
+    patient = Patient()
+    patient.measure(0, 120)
+    patient.measure(30, 120)
+    command = AlertCommand(patient.last[0].alert, "ada", Transition.RESOLVED, "keeper", START, "the loan", misplaced=True)
+    patient.offset += 1
+    [made] = obey(patient.state, command, "commands", patient.offset).transitions
+    assert (made.transition, made.by, made.note) == (Transition.RESOLVED, "keeper", "the loan")
+    assert patient.measure(40, 120) == []
+    assert patient.measure(70, 120) == [Transition.RAISED]
+    assert patient.last[0].onset == START + 40 * SECOND
+
+
 def test_a_repeated_command_record_gives_the_same_transition() -> None:
     patient = Patient()
     patient.measure(0, 120)
