@@ -13,7 +13,7 @@ from contracts.errors import Code, Rejected
 from contracts.frames import RawMessage
 from contracts.ids import id_of, identity_end, identity_part
 from contracts.instants import DAY, MINUTE
-from contracts.loans import borrower
+from contracts.loans import Lent, borrower
 from contracts.observation import MAX_SITES, Observation, Quality
 from streams.directory import Route
 from streams.judging import judge
@@ -85,11 +85,7 @@ def observe(route: Route, message: RawMessage, decoded: Decoded, index: int) -> 
         if reading.time != time:
             time, number = reading.time, None
             effective_at, timing = _timing(route, reading, received_at)
-            if effective_at >= route.retired_at:
-                raise Rejected(Code.DEVICE_RETIRED, field=f"{reading.path}.time")
-            loan = borrower(route.loans, effective_at)
-            if loan is None:
-                raise _unassigned(reading)
+            loan = _borrowed(route, reading, effective_at)
             subject, partition = loan.subject, loan.partition
         partitions.append(partition)
         quality |= timing
@@ -158,6 +154,16 @@ def _timing(route: Route, reading: Reading, received_at: int) -> tuple[int, int]
     elif age < -AHEAD:
         quality |= CLOCK_SUSPECT
     return effective_at, quality
+
+
+def _borrowed(route: Route, reading: Reading, effective_at: int) -> Lent:
+    """Find whose the reading is, once an instant."""
+    if effective_at >= route.retired_at:
+        raise Rejected(Code.DEVICE_RETIRED, field=f"{reading.path}.time")
+    loan = borrower(route.loans, effective_at)
+    if loan is None:
+        raise _unassigned(reading)
+    return loan
 
 
 def _unassigned(reading: Reading) -> Rejected:

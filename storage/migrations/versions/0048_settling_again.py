@@ -5,7 +5,7 @@ from __future__ import annotations
 from storage.migrations import sql_files
 
 revision = "0048"
-down_revision = "0045"
+down_revision = "0047"
 
 
 def upgrade() -> None:

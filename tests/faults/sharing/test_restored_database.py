@@ -95,7 +95,7 @@ def end(world: World, cast: Cast) -> int | None:
     """End everything that was begun; gives when the consent was withdrawn."""
     withdrawn = consents.withdraw(world.owner, cast.consents[0].consent, "the patient")
     apps.revoke(world.owner, KafkaUsers(kafka_settings(world.stack)), cast.revoked)
-    devices.retire(world.owner, world.org, cast.retired)
+    loans.retire(world.owner, world.org, cast.retired)
     loans.give_back(world.owner, world.org, cast.returned, now())
     return withdrawn.withdrawn_at
 
@@ -211,7 +211,7 @@ def test_a_device_that_was_enrolled_again_stays_in_use_although_kafka_still_hold
     world: World, tmp_path: Path, replaced: bool
 ) -> None:
     cast = begin(world)
-    devices.retire(world.owner, world.org, cast.retired)
+    loans.retire(world.owner, world.org, cast.retired)
     run_keeper(world, tmp_path / "1.log")
     devices.enrol(world.owner, world.org, cast.retired, "agora-generic")
     loans.lend(world.owner, world.org, cast.retired, cast.subject, now())
