@@ -117,7 +117,8 @@ class Found:
         yield Check(
             RECEIPTS,
             found.receipt_p99 <= RECEIPT_SECONDS,
-            f"99 of 100 within {found.receipt_p99:.2f} s, the last of all other devices within {found.receipt_seconds:.1f} s",
+            f"99 of 100 within {found.receipt_p99:.2f} s ({found.arrival_p99:.2f} until the bridge had the message), "
+            f"the last of all other devices within {found.receipt_seconds:.1f} s",
         )
         yield Check(
             "one device floods",

@@ -70,6 +70,7 @@ class Outage:
         self._options = options
         self._watched = Watched()
         self._course = Course()
+        self._first = 0
 
     def enrol(self, tell: Tell) -> list[DeviceCredential]:
         """Enrol the run's devices."""
@@ -113,7 +114,7 @@ class Outage:
                 await sender.session.close()
         self._watched.look(self._target.view)
         with psycopg.connect(self._target.database.conninfo()) as connection:
-            compared = verdict.compare(connection, ORG, to_datetime(since), senders)
+            compared = verdict.compare(connection, ORG, to_datetime(since), senders, self._first)
         received = closing.received - received
         self._course.rejected = sum(sum(sender.session.rejected.values()) for sender in senders)
         await self._count_fallen(compared.published - received, fallen)
@@ -176,6 +177,7 @@ class Outage:
         for sender, (outbox, careful) in zip(load.senders, before, strict=True):
             sender.outbox, sender.careful, sender.held_back = outbox, careful, 0
             sender.receipt_seconds.clear()
+        self._first = load.newest
         return self._course.full_rate
 
     async def _flowing(self, since: int) -> None:

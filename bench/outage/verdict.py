@@ -14,7 +14,8 @@ from bench.chain.statistics import percentiles
 from bench.outage.load import Sender
 
 _ROWS = """
-SELECT d.name, o.sequence, o.value FROM observations o JOIN devices d USING (device_key)
+SELECT d.name, o.sequence, o.value, extract(epoch FROM o.received_at - o.device_time)::double precision
+FROM observations o JOIN devices d USING (device_key)
 WHERE d.org = %s AND o.received_at >= %s"""
 
 
@@ -34,6 +35,7 @@ class Compared:
         held_back: messages that careful devices did not write, since their memory was full.
         receipt_seconds: the longest wait for a receipt, of all devices but one that floods.
         receipt_p99: so long did careful devices wait for 99 of 100 receipts at the most.
+        arrival_p99: of these, so long until the bridge had them.
         fairness: the least that is stored of a careful device, as a part of what is in the middle; 1 where there is none.
     """
 
@@ -48,6 +50,7 @@ class Compared:
     held_back: int
     receipt_seconds: float
     receipt_p99: float
+    arrival_p99: float
     fairness: float
 
     @property
@@ -56,7 +59,7 @@ class Compared:
         return self.sent + self.resent
 
 
-def compare(connection: Connection[Any], org: str, since: datetime, senders: Sequence[Sender]) -> Compared:
+def compare(connection: Connection[Any], org: str, since: datetime, senders: Sequence[Sender], first: int = 0) -> Compared:
     """Hold the store against what was sent.
 
     Args:
@@ -64,6 +67,7 @@ def compare(connection: Connection[Any], org: str, since: datetime, senders: Seq
         org: of the devices.
         since: the beginning of the run.
         senders: the devices.
+        first: number of the last message that was sent to find out how much fits; how long such ones took is left out.
 
     Returns:
         What was found.
@@ -72,11 +76,14 @@ def compare(connection: Connection[Any], org: str, since: datetime, senders: Seq
     left = {(name, number): value for name, sender in by_name.items() for number, value in sender.sent.items()}
     stored = wrong = 0
     rows = {name: 0 for name, sender in by_name.items() if sender.careful}
-    for device, sequence, value in connection.execute(_ROWS, (org, since)):
+    arrivals = []
+    for device, sequence, value, seconds in connection.execute(_ROWS, (org, since)):
         right = left.pop((device, sequence), None) == value
         stored, wrong = stored + right, wrong + (not right)
         if device in rows:
             rows[device] += 1
+            if sequence > first:
+                arrivals.append((seconds, 1))
     careful = sum(by_name[device].careful for device, _ in left)
     flooder = sum(by_name[device].floods for device, _ in left)
     waits = [(seconds, sender.careful) for sender in senders if not sender.floods for seconds in sender.receipt_seconds]
@@ -92,5 +99,6 @@ def compare(connection: Connection[Any], org: str, since: datetime, senders: Seq
         held_back=sum(sender.held_back for sender in senders),
         receipt_seconds=max((seconds for seconds, _ in waits), default=0.0),
         receipt_p99=percentiles([(seconds, 1) for seconds, is_careful in waits if is_careful]).get("p99", 0.0),
+        arrival_p99=percentiles(arrivals).get("p99", 0.0),
         fairness=min(rows.values()) / max(1.0, median(rows.values())) if rows else 1.0,
     )

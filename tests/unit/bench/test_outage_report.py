@@ -22,6 +22,7 @@ COMPARED = Compared(
     held_back=10,
     receipt_seconds=9.0,
     receipt_p99=0.4,
+    arrival_p99=0.1,
     fairness=1.0,
 )
 CLOSING = Closing(received=890, replayed=0, stored=850, duplicate=40, quarantined=0, in_flight=0)
