@@ -14,6 +14,9 @@ FETCH_BYTES = 2 * 1024 * 1024
 """Per partition and fetch: what a process that is behind holds of each of its partitions. With 8 MiB a worker that had fallen
 behind grew by 210 MiB and kept them; with 2 a backlog takes no more processor time (40 and 36 against 42 and 43 CPU seconds a
 million messages) and 210 to 234 MiB instead of 283."""
+METADATA_MILLISECONDS = 10_000
+"""How old what is known of topics may become. Kafka that has just begun can know one topic of a group and not yet another; who
+joins then is given no partition of the other until it asks again, which the client does after five minutes."""
 PROMPT_MILLISECONDS = 50
 """How long the broker may keep a request for records of several partitions. The client has one under way, without the partitions
 whose records it is still handing out; what comes to those waits for the answer. The client's default is 500, Faust's 1,500."""
@@ -75,5 +78,6 @@ def consumer(settings: KafkaSettings, group: str | None, *topics: str, **overrid
         "heartbeat_interval_ms": 3_000,
         "isolation_level": "read_committed",
         "retry_backoff_ms": 50,
+        "metadata_max_age_ms": METADATA_MILLISECONDS,
     }
     return AIOKafkaConsumer(*topics, **security(settings), **(arguments | overrides))

@@ -156,6 +156,7 @@ def _faust_app(kafka_settings: KafkaSettings, settings: StreamsSettings) -> faus
         table_standby_replicas=0,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=kafka.FETCH_BYTES,
+        consumer_metadata_max_age_ms=kafka.METADATA_MILLISECONDS,
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
         broker_request_timeout=30.0,
