@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from ingest import bridge
 from streams import worker
@@ -19,17 +19,23 @@ LOST = 3
 
 
 def break_over(name: bytes) -> None:
-    """Let every later batch of a partition be out of order, from the first record on whose value holds the name."""
+    """Let every later batch of every partition written so far be out of order, from the first record on whose value holds the name.
+
+    Of a partition that the producer has not written yet Kafka takes any number as the first.
+    """
     send, broken = AIOKafkaProducer.send, False
 
-    async def sending(self: Any, topic: str, value: bytes, *arguments: Any, **options: Any) -> Any:
+    async def sending(
+        self: Any, topic: str, value: bytes, key: bytes | None = None, partition: int | None = None, **options: Any
+    ) -> Any:
         nonlocal broken
         if not broken and name in value:
             broken = True
             # Wait for what is under way: its numbers are given, and a batch that is sent again keeps them.
             await self.flush()
-            self._txn_manager._sequence_numbers[TopicPartition(topic, options["partition"])] += LOST
-        return await send(self, topic, value, *arguments, **options)
+            for written in self._txn_manager._sequence_numbers:
+                self._txn_manager._sequence_numbers[written] += LOST
+        return await send(self, topic, value, key, partition, **options)
 
     setattr(AIOKafkaProducer, send.__name__, sending)
 
