@@ -23,6 +23,11 @@ MACHINE: tuple[tuple[str, str, str], ...] = (
     ("AGORA_INSTANCE", "main", "name of the installation that `./agora` works on; several can stand side by side"),
     ("AGORA_PORT_BASE", "21000", "where its ports begin (the tests' own instance: 22000)"),
     ("AGORA_PROFILE", "demo", "sizes of the servers' memory (`deploy/local/profiles.py`)"),
+    (
+        "AGORA_BROKER_DENIALS_LOGGED",
+        "1, with the profile `bench` 0",
+        "whether the broker's log names each publish that its access list forbids; it then takes half as many messages a second",
+    ),
 )
 """Read by ``deploy/local`` and not by a settings class: they say where an instance is before it has settings."""
 TYPES = {SecretStr: "text", str: "text", int: "whole number", float: "number", bool: "true or false"}

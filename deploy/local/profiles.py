@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploy.local.problems import Problem
 
@@ -20,7 +20,8 @@ class Profile:
         postgres_wal_kept_mib: files of it that are kept to be written again; making new ones takes time.
         postgres_commit_times: whether the database notes when transactions are committed, where `agora bench` reads latency.
         broker_queue_mib: what the MQTT broker may keep for one client that does not take its messages.
-        broker_denials_logged: whether each publish that the broker's access list forbids stands in its log.
+        broker_denials_logged: whether each publish that the broker's access list forbids stands in its log. mosquitto tells of
+            those only where it writes a line about every packet, most of which a filter takes out again.
     """
 
     kafka_heap_mib: int
@@ -36,6 +37,7 @@ class Profile:
 QUICK_START = ("-XX:TieredStopAtLevel=1",)
 """Java's first compiler alone: at its start Kafka takes 4.7 s of processor time instead of 7.7, and 35 MB less (measured). In the
 first minutes under load the second one takes more than it saves: 35 CPU seconds a million messages instead of 20 (measured)."""
+DENIALS_LOGGED = "AGORA_BROKER_DENIALS_LOGGED"
 PROFILES = {
     "demo": Profile(
         kafka_heap_mib=256,
@@ -61,12 +63,15 @@ PROFILES = {
 
 
 def chosen() -> Profile:
-    """Give the profile that ``AGORA_PROFILE`` names, else ``demo``.
+    """Give the profile that ``AGORA_PROFILE`` names, else ``demo``; ``AGORA_BROKER_DENIALS_LOGGED`` overrules its broker's log.
 
     Raises:
-        Problem: there is no such profile.
+        Problem: there is no such profile, or the other variable is neither 0 nor 1.
     """
     name = os.environ.get("AGORA_PROFILE") or "demo"
     if name not in PROFILES:
         raise Problem(f"there is no profile {name!r}", f"AGORA_PROFILE takes {' or '.join(PROFILES)}.")
-    return PROFILES[name]
+    logged = os.environ.get(DENIALS_LOGGED) or None
+    if logged not in (None, "0", "1"):
+        raise Problem(f"{DENIALS_LOGGED} is {logged!r}", f"{DENIALS_LOGGED} takes 0 or 1.")
+    return PROFILES[name] if logged is None else replace(PROFILES[name], broker_denials_logged=logged == "1")

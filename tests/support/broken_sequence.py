@@ -19,7 +19,7 @@ LOST = 3
 
 
 def break_over(name: bytes) -> None:
-    """Let every later batch of every partition written so far be out of order, from the first record on whose value holds the name.
+    """Let what follows the first record with this name in its value be out of order on every partition written so far.
 
     Of a partition that the producer has not written yet Kafka takes any number as the first.
     """
