@@ -110,6 +110,10 @@ class Link(asyncio.BufferedProtocol):
             self.heard_at = self._loop.time()
             self._transport.resume_reading()
 
+    def is_silent(self, seconds: float) -> bool:
+        """Tell whether we read and have heard nothing for so long; a broker that we do not listen to is not silent."""
+        return not self._paused and self._loop.time() - self.heard_at > seconds
+
     def beat(self, keepalive: float) -> None:
         """Show that we live, and judge whether the broker does.
 
@@ -119,7 +123,7 @@ class Link(asyncio.BufferedProtocol):
         Args:
             keepalive: seconds told to the broker; to be called at least twice in that time.
         """
-        if not self._paused and self._loop.time() - self.heard_at > 1.5 * keepalive:
+        if self.is_silent(1.5 * keepalive):
             self.abort("silent for longer than the keepalive")
         else:
             self.write(PINGREQ_PACKET)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from paho.mqtt.client import SocketLike
 
 CONNECT_SECONDS = 10.0
+"""For a connection; and then for each sign of life until the subscription stands. A broker that goes on with a session sends what
+it holds first, 20,000 messages at most; given up in the middle of them, it would begin with them again, and so for ever."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 5.0
 TAKEN_OVER = "Session taken over"
 TAKEN_OVER_WAIT_SECONDS = 30.0
@@ -78,6 +80,7 @@ class Session:
         self._link: Link | None = None
         self._ready: asyncio.Future[ReasonCode | None] | None = None
         self._open = False
+        self._accepted = False
         self._session_present = False
         self._receive_maximum = RECEIVE_MAXIMUM_DEFAULT
         self._said = ""
@@ -138,7 +141,7 @@ class Session:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 self._link = link = await self._connect()
-                refused = await self._log_in(link)
+            refused = await self._log_in(link)
         except (OSError, TimeoutError) as error:
             if self._link is not None:
                 self._link.abort("not logged in")
@@ -153,8 +156,12 @@ class Session:
         return None
 
     async def _log_in(self, link: Link) -> str | None:
-        """Send CONNECT and SUBSCRIBE; give the broker's reason where it refuses."""
-        self._ready = asyncio.get_running_loop().create_future()
+        """Send CONNECT and SUBSCRIBE; give the broker's reason where it refuses.
+
+        Raises:
+            TimeoutError: the broker fell silent.
+        """
+        self._ready, self._accepted = asyncio.get_running_loop().create_future(), False
         self._client.control = ControlSocket(link)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = self._settings.session_expiry_seconds
@@ -163,7 +170,11 @@ class Session:
         keepalive = self._settings.keepalive_seconds
         self._client.connect(self._mqtt.host, self._mqtt.port, keepalive, clean_start=False, properties=properties)
         either: set[asyncio.Future[Any]] = {self._ready, link.lost}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        while not (await asyncio.wait(either, timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED))[0]:
+            if link.is_silent(CONNECT_SECONDS):
+                raise TimeoutError
+            if self._accepted:  # from here on the session is ours, however long it takes until the subscription stands
+                link.write(BEAT)
         if not self._ready.done():
             return self._said or link.lost.result()
         refusal = self._ready.result()
@@ -234,6 +245,7 @@ class Session:
         if reason.is_failure:
             self._settle(reason)
             return
+        self._accepted = True
         self._session_present = flags.session_present
         self._receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM_DEFAULT)
         # Retained messages were delivered when they were new; a subscription made again must not bring them once more.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import ceil
 from uuid import uuid4
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5
@@ -31,7 +32,9 @@ PATIENCE_SECONDS = 10.0
 LOOK_SECONDS = 0.05
 KEEPALIVE_SECONDS = 5
 RECONNECT_SECONDS = 3
-"""Longer than one listens: an account has one connection, so two bridges that listen at once push each other out."""
+"""Longer than one listens: an account has one connection, so two bridges that listen at once push each other out. Who stands by
+listens longer, and so must stay away longer: two that come back sooner never hear a silence that is long enough, and nobody is
+active."""
 
 
 class Silence:
@@ -83,7 +86,7 @@ class Standby:
     async def is_needed(self) -> bool:
         """Tell whether another bridge is active; for one that lost its connection."""
         deadline = self._loop.time() + PATIENCE_SECONDS
-        async with self._listen() as silence:
+        async with self._listen(RECONNECT_SECONDS) as silence:
             while not silence.beats and not silence.lasts(LISTEN_SECONDS, self._loop.time()):
                 if self._loop.time() > deadline:
                     return False
@@ -94,15 +97,16 @@ class Standby:
         """Return once the active bridge was silent for ``standby_after_seconds``."""
         after = self._settings.standby_after_seconds
         events.STANDING_BY.emit(after_seconds=after)
-        async with self._listen() as silence:
+        async with self._listen(max(RECONNECT_SECONDS, ceil(after) + 1)) as silence:
             while not silence.lasts(after, self._loop.time()):  # noqa: ASYNC110 - the present changes without an event
                 await asyncio.sleep(LOOK_SECONDS)
         events.TAKING_OVER.emit()
 
     @asynccontextmanager
-    async def _listen(self) -> AsyncIterator[Silence]:
+    async def _listen(self, reconnect_seconds: int) -> AsyncIterator[Silence]:
         silence = Silence()
         client = self._client(silence)
+        client.reconnect_delay_set(reconnect_seconds, reconnect_seconds)
         client.connect_async(self._mqtt.host, self._mqtt.port, KEEPALIVE_SECONDS)
         client.loop_start()
         try:
@@ -142,7 +146,6 @@ class Standby:
         client = Client(CallbackAPIVersion.VERSION2, client_id=f"{self._settings.standby_username}-{uuid4()}", protocol=MQTTv5)
         client.username_pw_set(self._settings.standby_username, self._settings.standby_password.get_secret_value())
         client.tls_set(self._mqtt.ca_file)
-        client.reconnect_delay_set(RECONNECT_SECONDS, RECONNECT_SECONDS)
         client.on_connect, client.on_subscribe = on_connect, on_subscribe
         client.on_message, client.on_disconnect = on_message, on_disconnect
         return client

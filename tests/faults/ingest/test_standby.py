@@ -98,6 +98,22 @@ async def test_a_killed_bridge_is_replaced_and_one_that_starts_anew_takes_the_se
         assert second.running
 
 
+async def test_of_two_that_stand_by_one_takes_over_although_each_pushes_the_other_from_their_account(
+    stack: Stack, device: Device
+) -> None:
+    # As when the active one is started anew sooner than the other could notice its silence.
+    settings = {"standby": True, "standby_after_seconds": 3}
+    async with (
+        BridgeProcess(stack) as active,
+        BridgeProcess(stack, 2, **settings) as second,
+        BridgeProcess(stack, 3, **settings) as third,
+    ):
+        await active.stop()
+        await until(lambda: is_active(second) or is_active(third), 40)
+        device.send(b"pushed.000000", correlation=b"pushed.000000")
+        await until(lambda: correlation_text(b"pushed.000000") in device.receipted(), 30)
+
+
 async def test_a_device_cannot_beat_in_the_bridges_place(stack: Stack, device: Device) -> None:
     async with BridgeProcess(stack, 2, standby=True, standby_after_seconds=3) as second:
         refused = device.publish(PRESENCE, b"")
