@@ -102,7 +102,7 @@ async def test_of_two_that_stand_by_one_takes_over_although_each_pushes_the_othe
     stack: Stack, device: Device
 ) -> None:
     # As when the active one is started anew sooner than the other could notice its silence.
-    settings = {"standby": True, "standby_after_seconds": 3}
+    settings = {"standby": True, "standby_after_seconds": 5}
     async with (
         BridgeProcess(stack) as active,
         BridgeProcess(stack, 2, **settings) as second,
