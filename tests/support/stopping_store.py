@@ -16,12 +16,12 @@ from psycopg import AsyncConnection
 
 from storage import rows, store, tables
 
-TRANSACTION = 5
-"""The one in which it stops: those before are committed."""
+TRANSACTION = 2
+"""The one in which it stops: the one before is committed, and may hold all that waited until the store had begun."""
 
 
 def _stops() -> Any:
-    """Give a function that stops the process at its fifth call."""
+    """Give a function that stops the process at its second call."""
     calls = 0
 
     def count() -> None:

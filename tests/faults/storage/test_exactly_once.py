@@ -167,7 +167,7 @@ async def test_a_frozen_store_that_wakes_up_after_its_place_was_taken_does_no_ha
 @pytest.mark.timeout(300)
 async def test_a_store_stopped_with_a_copy_open_is_ended_by_its_heir_which_goes_on(stores: Stack) -> None:
     clinic = new_clinic(stores, *DEVICES)
-    async with under_load(stores, clinic, 8) as feeder, stopping_store(stores, "copy") as stopped:
+    async with under_load(stores, clinic, 20) as feeder, stopping_store(stores, "copy") as stopped:
         assert sessions(clinic) == [("active", "ClientRead")]
         known, written = log_size(stores, "store"), clinic.count()
         stores.start_process("store", {"AGORA_STORAGE_LOCK_SECONDS": "2"})
@@ -183,7 +183,7 @@ async def test_a_store_stopped_with_a_copy_open_is_ended_by_its_heir_which_goes_
 async def test_a_store_stopped_between_two_statements_is_ended_by_the_database(stores: Stack) -> None:
     clinic = new_clinic(stores, *DEVICES)
     short = {"AGORA_STORAGE_IDLE_TRANSACTION_SECONDS": "2"}
-    async with under_load(stores, clinic, 8) as feeder, stopping_store(stores, "fence", short) as stopped:
+    async with under_load(stores, clinic, 20) as feeder, stopping_store(stores, "fence", short) as stopped:
         await until(lambda: sessions(clinic) == [], 20)
         assert state_of(stopped) == "T"
         known, written = log_size(stores, "store"), clinic.count()
