@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from aiokafka import TopicPartition
@@ -14,11 +13,10 @@ from aiokafka.errors import KafkaError
 from contracts.frames import Coordinates
 from contracts.instants import SECOND
 from contracts.topics import LEDGER, RAW, VITALS, Principal
-from deploy.local.instance import CHECKOUT
 from deploy.local.stack import Stack
 from runtime import clock, kafka
 from streams.outputs import Output, Outputs
-from streams.worker import EXIT_FAILED
+from tests.support.failing_worker import failing_worker
 from tests.support.forbidding import forbidden
 from tests.support.normalising import World, by_source, device, message, payload, raw_partition
 
@@ -56,24 +54,10 @@ async def test_after_a_fatal_idempotence_error_nothing_is_confirmed_and_the_proc
         await outputs.stop()
 
 
-@asynccontextmanager
-async def losing_count(stack: Stack, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
+def losing_count(stack: Stack, name: str) -> AbstractAsyncContextManager[None]:
     """Run a worker that loses count of its sequence numbers over what names somebody, until it has ended."""
-    log = stack.instance.logs / "losing-count.log"
-    command = [sys.executable, "-m", "tests.support.broken_sequence", "streams", name]
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command, env=stack.env("streams"), cwd=CHECKOUT, stdout=output, stderr=asyncio.subprocess.STDOUT
-        )
-    try:
-        yield process
-        async with asyncio.timeout(60):
-            assert await process.wait() == EXIT_FAILED
-        assert "OutOfOrderSequence" in next(line for line in log.read_text().splitlines() if "worker_failed" in line)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    module = "tests.support.broken_sequence", "streams", name
+    return failing_worker(stack, "losing-count", *module, word="OutOfOrderSequence")
 
 
 async def committed(world: World, partition: int) -> int:

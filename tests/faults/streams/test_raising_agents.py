@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from aiokafka import TopicPartition
@@ -15,11 +12,10 @@ from contracts.frames import Coordinates
 from contracts.ids import partition_of
 from contracts.instants import SECOND
 from contracts.topics import LEDGER, PARTITIONS, RAW, VITALS, Topic
-from deploy.local.instance import CHECKOUT
 from deploy.local.stack import Stack
 from runtime import clock, kafka
 from streams.app import APP_ID
-from streams.worker import EXIT_FAILED
+from tests.support.failing_worker import failing_worker
 from tests.support.flagging import acknowledged, publish, reading, settings, transitions, writer
 from tests.support.normalising import World, device, message, payload, raw_partition
 
@@ -28,24 +24,10 @@ BEHIND = 5
 """Records behind the one that is stumbled over: what goes on past it would commit them, and it with them."""
 
 
-@asynccontextmanager
-async def raising_worker(stack: Stack, agent: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a worker that stumbles over whatever names ``RAISING``; its log tells that it ended for that, and not at its start."""
-    log = stack.instance.logs / f"raising-{agent}.log"
-    command = [sys.executable, "-m", "tests.support.raising_worker", agent, RAISING]
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command, env=stack.env("streams"), cwd=CHECKOUT, stdout=output, stderr=asyncio.subprocess.STDOUT
-        )
-    try:
-        yield process
-        async with asyncio.timeout(60):
-            assert await process.wait() == EXIT_FAILED
-        assert "Planted" in next(line for line in log.read_text().splitlines() if "worker_failed" in line)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+def raising_worker(stack: Stack, agent: str) -> AbstractAsyncContextManager[None]:
+    """Run a worker that stumbles over whatever names ``RAISING``, until it has ended."""
+    module = "tests.support.raising_worker", agent, RAISING
+    return failing_worker(stack, f"raising-{agent}", *module, word="Planted")
 
 
 async def committed(stack: Stack, topic: Topic, partition: int) -> int:
