@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -24,6 +25,30 @@ class Entry(NamedTuple):
     parent: int
     own: float
     ended: float
+
+
+class Database(NamedTuple):
+    """The processes of PostgreSQL at one moment.
+
+    Attributes:
+        processes: by their id: ``postgres store``, ``postgres keeper`` … or ``postgres itself``, and processor seconds.
+    """
+
+    processes: Mapping[int, tuple[str, float]] = MappingProxyType({})
+
+    def since(self, before: Database) -> dict[str, float]:
+        """Give the processor seconds since an earlier look by role.
+
+        What a connection that ended meanwhile had used stands in its server's account, the part from before that look too:
+        that part is taken off there, so that no role has used less than nothing.
+        """
+        found = {"postgres itself": 0.0} if self.processes else {}
+        for one, (name, used) in self.processes.items():
+            found[name] = found.get(name, 0.0) + used - before.processes.get(one, (name, 0.0))[1]
+        ended = before.processes.keys() - self.processes.keys()
+        if ended:
+            found["postgres itself"] = found.get("postgres itself", 0.0) - sum(before.processes[one][1] for one in ended)
+        return found
 
 
 def parse_stat(text: str) -> Entry:
@@ -82,22 +107,16 @@ def proportional_bytes(entries: Mapping[int, Entry], pid: int) -> int:
     return total
 
 
-def by_role(entries: Mapping[int, Entry], pid: int, without: int) -> dict[str, float]:
-    """Split PostgreSQL's processor seconds by the role that its server processes work for.
+def database(entries: Mapping[int, Entry], pid: int, without: int) -> Database:
+    """Look at what each process of PostgreSQL has used, and for which role of ours it works.
 
     Args:
         entries: of ``processes``.
         pid: of the server.
         without: a server process that is not to be counted.
-
-    Returns:
-        ``postgres store``, ``postgres keeper`` …; ``postgres itself`` for its own processes and for those that have ended.
     """
-    found = {"postgres itself": 0.0}
-    for one in family(entries, pid) - {without}:
-        name = f"postgres {role_of(_title(one))}"
-        found[name] = found.get(name, 0.0) + entries[one].own + entries[one].ended
-    return found
+    found = family(entries, pid) - {without}
+    return Database({one: (f"postgres {role_of(_title(one))}", entries[one].own + entries[one].ended) for one in found})
 
 
 def role_of(title: str) -> str:

@@ -48,14 +48,17 @@ class Usage:
     Attributes:
         cpu: processor seconds by process.
         memory: bytes by process, what is shared divided among those who share it.
+        database: processor seconds of each process of PostgreSQL.
     """
 
     cpu: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
+    database: meters.Database = field(default_factory=meters.Database)
 
     def since(self, before: Usage) -> dict[str, float]:
         """Give the processor seconds since an earlier look; a process that was started meanwhile counts whole."""
-        return {name: used - before.cpu.get(name, 0.0) for name, used in self.cpu.items()}
+        ours = {name: used - before.cpu.get(name, 0.0) for name, used in self.cpu.items()}
+        return ours | self.database.since(before.database)
 
 
 class Platform:
@@ -187,8 +190,9 @@ class Platform:
         pids = self.pids()
         cpu = {name: meters.cpu_seconds(entries, pid, {without}) for name, pid in pids.items() if name != "postgres"}
         return Usage(
-            cpu | meters.by_role(entries, pids["postgres"], without),
+            cpu,
             {name: meters.proportional_bytes(entries, pid) for name, pid in pids.items()} if memory else {},
+            meters.database(entries, pids["postgres"], without),
         )
 
     async def metric(self, process: str, name: str, labels: Mapping[str, str] | None = None) -> float:

@@ -2,7 +2,7 @@ import os
 
 from bench.chain import meters
 from bench.chain.commits import Seen, latencies
-from bench.chain.meters import Entry
+from bench.chain.meters import Database, Entry
 from bench.chain.statistics import per_million, percentiles, spread
 
 
@@ -29,6 +29,13 @@ def test_the_title_of_a_server_process_tells_for_whom_it_works() -> None:
     assert meters.role_of("postgres: agora_store agora 127.0.0.1(5) COPY") == "store"
     assert meters.role_of("postgres: walwriter ") == "itself"
     assert meters.role_of("") == "itself"
+
+
+def test_a_connection_that_ended_meanwhile_counts_with_its_server_and_no_role_less_than_nothing() -> None:
+    before = Database({1: ("postgres itself", 4.0), 2: ("postgres store", 2.0), 3: ("postgres store", 1.0)})
+    after = Database({1: ("postgres itself", 6.5), 2: ("postgres store", 2.25), 4: ("postgres keeper", 0.5)})  # 3 had come to 1.5
+    assert after.since(before) == {"postgres itself": 1.5, "postgres store": 0.25, "postgres keeper": 0.5}
+    assert sum(after.since(before).values()) == 9.25 - 7.0
 
 
 def test_a_percentile_is_the_least_value_that_so_many_do_not_exceed() -> None:
