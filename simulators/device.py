@@ -44,6 +44,7 @@ class DeviceOptions:
         tls: shared by all devices.
         outbox_capacity: letters kept without an answer; a full device writes nothing new until there is room.
         resend_seconds: wait before a letter without receipt is sent again, above 0; doubled each time up to a minute.
+        sparing: send again only what must be lost, else whatever has waited so long.
         remember: keep what was sent and receipted for a checker (about 300 bytes a letter).
     """
 
@@ -51,6 +52,7 @@ class DeviceOptions:
     tls: ssl.SSLContext
     outbox_capacity: int = 500
     resend_seconds: float = RESEND_SECONDS
+    sparing: bool = True
     remember: bool = True
 
 
@@ -69,7 +71,7 @@ class Device:
         self._plan = plan
         self._options = options
         self._mqtt5 = mqtt5
-        self._outbox = Outbox(options.outbox_capacity, options.resend_seconds)
+        self._outbox = Outbox(options.outbox_capacity, options.resend_seconds, options.sparing)
         self._counts = Counts()
         self._connection: Connection | None = None
         self._in_flight: dict[int, str] = {}
@@ -221,19 +223,21 @@ class Device:
         self._counts.published += 1
         return self._connection.publish(letter.payload, letter.correlation)
 
-    def _settle(self, correlation_id: str) -> bool:
-        """Forget an answered letter; tell whether it was waiting."""
-        if self._outbox.settle(correlation_id) is None:
-            return False
+    def _receipt(self, correlation_id: str) -> None:
+        if self._outbox.receipted(correlation_id, time.monotonic()) is None:
+            self._counts.receipts_repeated += 1
+            return
         self._room.set()
-        return True
+        self._counts.receipted += 1
+        if self._options.remember:
+            self._receipted.add(correlation_id)
 
     def _on_acknowledged(self, mid: int, refusal: ReasonCode | None) -> None:
         correlation_id = self._in_flight.pop(mid, None)
         if refusal is not None and refusal.value in HOPELESS:
             self._counts.refused += 1
-            if correlation_id is not None:
-                self._settle(correlation_id)
+            if correlation_id is not None and self._outbox.settle(correlation_id) is not None:
+                self._room.set()
         elif correlation_id is not None:
             self._outbox.acknowledged(correlation_id)
 
@@ -244,12 +248,7 @@ class Device:
             self._counts.unreadable += 1
             return
         for receipt in receipts:
-            if not self._settle(receipt.correlation):
-                self._counts.receipts_repeated += 1
-                continue
-            self._counts.receipted += 1
-            if self._options.remember:
-                self._receipted.add(receipt.correlation)
+            self._receipt(receipt.correlation)
 
     def _on_error(self, payload: bytes) -> None:
         # An error does not end the wait for a receipt: semantic errors concern messages that are durable in quarantine,

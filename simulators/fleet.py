@@ -32,6 +32,7 @@ class Fleet:
             earlier fleet ended, give its ``next_sequences()``.
         outbox_capacity: letters a device keeps without an answer, at least 1.
         resend_seconds: wait before a letter without a receipt is sent again, above 0.
+        sparing: devices send again only what must be lost, else whatever has waited so long.
         remember: keep ``sent()`` and ``receipted()``; turn off for runs of many hours.
     """
 
@@ -46,6 +47,7 @@ class Fleet:
         first_sequences: Mapping[str, int] = _NOTHING,
         outbox_capacity: int = 500,
         resend_seconds: float = RESEND_SECONDS,
+        sparing: bool = True,
         remember: bool = True,
     ) -> None:
         self._broker = broker
@@ -55,6 +57,7 @@ class Fleet:
         self._first_sequences = first_sequences
         self._outbox_capacity = outbox_capacity
         self._resend_seconds = resend_seconds
+        self._sparing = sparing
         self._remember = remember
         self._devices: list[Device] = []
         self._feeding: list[asyncio.Task[None]] = []
@@ -88,6 +91,7 @@ class Fleet:
             tls=self._broker.tls(),
             outbox_capacity=self._outbox_capacity,
             resend_seconds=self._resend_seconds,
+            sparing=self._sparing,
             remember=self._remember,
         )
         self._devices = [self._make_device(credential, messages, options) for credential, messages in self._roles]

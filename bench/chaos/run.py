@@ -178,8 +178,16 @@ class Run:
         }
         legacy = {one.key for number, one in enumerate(self.cast.devices) if number % LEGACY_EVERY == LEGACY_EVERY - 1}
         broker = BrokerAddress("localhost", self.platform.wiring.devices_port, self.platform.instance.certificates / "ca.pem")
+        # Not sparing: the more is sent again that was not lost, the more the platform has to tell from new messages.
         return Fleet(
-            self.cast.devices, sources, broker, mishaps, legacy=legacy, outbox_capacity=2000, resend_seconds=RESEND_SECONDS
+            self.cast.devices,
+            sources,
+            broker,
+            mishaps,
+            legacy=legacy,
+            outbox_capacity=2000,
+            resend_seconds=RESEND_SECONDS,
+            sparing=False,
         )
 
     def _make_watch(self, gateway: str) -> Watch:

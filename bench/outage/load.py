@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -10,25 +11,16 @@ from dataclasses import dataclass, field
 
 from bench.garbage.kinds import Moment, message
 from bench.wire import Session
+from contracts.down import correlation_text
 from contracts.instants import to_text
 from runtime import clock
+from simulators.misbehaviour import Letter
+from simulators.outbox import Outbox
 
 TICK_SECONDS = 0.05
 RESEND_SECONDS = 20.0
-LONGEST_RESEND_SECONDS = 120.0
 OUTBOX = 5_000
 HANDLE_BYTES = 8
-LAST_WORD_SECONDS = 2.0
-"""So soon is the last word of a device sent again: the answer that ends the run is awaited by nothing else."""
-Letter = tuple[str, int]
-"""Device and sequence."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    payload: bytes
-    due: float
-    pause: float
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +36,7 @@ class Sender:
         held_back: messages it did not write since its memory was full.
         resent: messages sent again.
         receipt_seconds: from first sending to receipt.
-        outbox: messages a careful one can keep.
+        capacity: messages a careful one can keep.
     """
 
     session: Session
@@ -55,52 +47,59 @@ class Sender:
     held_back: int = 0
     resent: int = 0
     receipt_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
-    outbox: int = OUTBOX
+    capacity: int = OUTBOX
     _begun: dict[int, float] = field(default_factory=dict)
-    _waiting: dict[int, _Waiting] = field(default_factory=dict)
+    _outbox: Outbox = field(default_factory=lambda: Outbox(sys.maxsize, RESEND_SECONDS))
 
     def receipted_now(self, number: int, now: float) -> None:
         """Take note of a receipt."""
         self.receipted.add(number)
-        self._waiting.pop(number, None)
+        self._outbox.receipted(correlation_text(_handle(number)), now)
         begun = self._begun.pop(number, None)
         if begun is not None:
             self.receipt_seconds.append(now - begun)
 
     def write(self, number: int, now: float) -> None:
         """Send a new message, unless the memory is full."""
-        if self.careful and len(self._waiting) >= self.outbox:
+        if self.careful and self.waiting >= self.capacity:
             self.held_back += 1
             return
-        self._publish(number, now, RESEND_SECONDS if self.careful else 0.0)
+        letter = self._written(number, now)
+        if self.careful:
+            self._outbox.add(letter)
+            self.send_due(now)
+        else:
+            self._publish(letter)
 
     def last_word(self, number: int, now: float) -> None:
         """Send a message that any device keeps until its receipt: by then all that it sent before was taken or fell."""
-        self._publish(number, now, LAST_WORD_SECONDS)
+        self._outbox.add(self._written(number, now))
+        self.send_due(now)
 
-    def _publish(self, number: int, now: float, pause: float) -> None:
+    def _written(self, number: int, now: float) -> Letter:
         value = 50 + number % 70
-        payload = message(Moment(to_text(clock.now()), number), value=str(value))
         self.sent[number] = float(value)
         self._begun[number] = now
-        if pause:
-            self._waiting[number] = _Waiting(payload, now + pause, pause)
-        self.session.publish("vitals", payload, number.to_bytes(HANDLE_BYTES, "big"))
+        return Letter(_handle(number), message(Moment(to_text(clock.now()), number), value=str(value)), number, 1)
 
-    def resend(self, now: float) -> None:
-        """Send again what is due, after ever longer pauses."""
-        for number, one in self._waiting.items():
-            if one.due > now:
-                continue
-            one.pause = min(one.pause * 2, LONGEST_RESEND_SECONDS)
-            one.due = now + one.pause
-            self.resent += 1
-            self.session.publish("vitals", one.payload, number.to_bytes(HANDLE_BYTES, "big"))
+    def send_due(self, now: float) -> None:
+        """Send what it keeps and was not sent, and again what must be lost."""
+        for letter, again in self._outbox.take_due(now):
+            self.resent += again
+            self._publish(letter)
+            self._outbox.acknowledged(letter.correlation_id)  # the broker lives, and its acknowledgements are not awaited
+
+    def _publish(self, letter: Letter) -> None:
+        self.session.publish("vitals", letter.payload, letter.correlation)
 
     @property
     def waiting(self) -> int:
         """Messages that are kept for want of a receipt."""
-        return len(self._waiting)
+        return len(self._outbox)
+
+
+def _handle(number: int) -> bytes:
+    return number.to_bytes(HANDLE_BYTES, "big")
 
 
 class Ear:
@@ -185,7 +184,7 @@ class Load:
 
     def _resend(self, now: float) -> None:
         for sender in self._everybody:
-            sender.resend(now)
+            sender.send_due(now)
 
     @property
     def newest(self) -> int:

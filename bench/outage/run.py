@@ -131,7 +131,7 @@ class Outage:
             ear, name = Ear(), credential.device
             session = Session(address, tls, credential, ear)
             ear.sender = Sender(session, careful=name.startswith("careful"), floods=name.startswith(FLOODER))
-            ear.sender.outbox = OVERLOAD_OUTBOX if self._options.kind == OVERLOAD else OUTBOX
+            ear.sender.capacity = OVERLOAD_OUTBOX if self._options.kind == OVERLOAD else OUTBOX
             ears.append(ear)
         return ears
 
@@ -164,9 +164,9 @@ class Outage:
     async def _full_rate(self, load: Load, tell: Tell) -> float:
         """Find what fits: receipts a second while careful devices hold few messages and always have more to say."""
         tell("finding out how much fits")
-        before = [(sender.outbox, sender.careful) for sender in load.senders]
+        before = [(sender.capacity, sender.careful) for sender in load.senders]
         for sender in load.senders:
-            sender.outbox, sender.careful = FULL_OUTBOX, True
+            sender.capacity, sender.careful = FULL_OUTBOX, True
         load.rate = FULL_RATE
         async with _publishing(load):
             await asyncio.sleep(FULL_SECONDS / 2)
@@ -174,8 +174,8 @@ class Outage:
             await asyncio.sleep(FULL_SECONDS)
             self._course.full_rate = (sum(len(sender.receipted) for sender in load.senders) - had) / FULL_SECONDS
         await load.insist(INSIST_SECONDS)
-        for sender, (outbox, careful) in zip(load.senders, before, strict=True):
-            sender.outbox, sender.careful, sender.held_back = outbox, careful, 0
+        for sender, (capacity, careful) in zip(load.senders, before, strict=True):
+            sender.capacity, sender.careful, sender.held_back = capacity, careful, 0
             sender.receipt_seconds.clear()
         self._first = load.newest
         return self._course.full_rate

@@ -52,10 +52,10 @@ def test_batches_hold_the_same_readings_in_the_same_order(count: int, every: int
     assert all(item.time is not None and item.time <= message.due for message in batched for item in message.readings)
 
 
-@given(st.lists(st.sampled_from(["add", "send", "acknowledge", "lose", "settle"]), max_size=80))
+@given(st.lists(st.sampled_from(["add", "send", "acknowledge", "lose", "receipt", "settle"]), max_size=80), st.booleans())
 @settings(deadline=None)
-def test_an_outbox_forgets_only_what_was_settled(actions: list[str]) -> None:
-    outbox = Outbox(capacity=5, resend_seconds=1)
+def test_an_outbox_forgets_only_what_was_settled(actions: list[str], sparing: bool) -> None:
+    outbox = Outbox(capacity=5, resend_seconds=1, sparing=sparing)
     letters = [step.letter for step in steps(said(80), Identity(key="c/d", run=b"12345678")) if isinstance(step, Make)]
     kept: list[str] = []
     now = 0.0
@@ -71,8 +71,43 @@ def test_an_outbox_forgets_only_what_was_settled(actions: list[str]) -> None:
             outbox.acknowledged(kept[-1])
         elif action == "lose":
             outbox.connection_lost()
+        elif action == "receipt" and kept:
+            outbox.receipted(kept.pop(), now)
         elif action == "settle" and kept:
             outbox.settle(kept.pop(0))
     assert outbox.correlation_ids() == frozenset(kept)
     outbox.connection_lost()
-    assert [letter.correlation_id for letter, _ in outbox.take_due(now + 1_000)] == kept
+    if not sparing:
+        assert [letter.correlation_id for letter, _ in outbox.take_due(now + 1_000)] == kept
+
+
+@given(
+    lost=st.sets(st.integers(1, 120)),
+    away=st.tuples(st.integers(0, 60), st.integers(0, 60)),
+    room=st.integers(0, 30),
+    takes=st.integers(1, 5),
+    sparing=st.booleans(),
+)
+@settings(deadline=None)
+def test_every_letter_gets_its_receipt_whatever_is_lost_on_the_way(
+    lost: set[int], away: tuple[int, int], room: int, takes: int, sparing: bool
+) -> None:
+    outbox = Outbox(capacity=100, resend_seconds=1, sparing=sparing)
+    letters = [step.letter for step in steps(said(40), Identity(key="c/d", run=b"12345678")) if isinstance(step, Make)]
+    broker: list[str] = []
+    sendings = 0
+    for second in range(3_000):
+        if letters:
+            outbox.add(letters.pop(0))
+        for letter, _ in outbox.take_due(float(second)):
+            sendings += 1
+            outbox.acknowledged(letter.correlation_id)
+            if sendings not in lost and len(broker) <= room:
+                broker.append(letter.correlation_id)
+        if not away[0] <= second < sum(away):
+            taken, broker = broker[:takes], broker[takes:]
+            for correlation_id in taken:
+                outbox.receipted(correlation_id, float(second))
+        if not letters and not len(outbox):
+            return
+    raise AssertionError(f"{len(outbox)} letters never got their receipt")
