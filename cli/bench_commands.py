@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from cli.demo_commands import require_folder
+from cli.ending import terminate_as_interrupt
 from cli.server_commands import progress
 from deploy.local.instance import Instance
 from deploy.local.problems import Problem
@@ -97,6 +98,7 @@ def bench(
         messages, devices, rate, wanted, receipts, sharing, workers, rows, against, rounds, loaded, asked, steady, rows_per_day
     )
     file = ReportFile(report, asdict(options), machine.facts()) if report else None
+    terminate_as_interrupt()
     with progress("measuring") as tell:
         instance = Instance.beside(INSTANCE, PORT_BASE, BESIDE)
         found = run.run(instance, options, _seldom(tell), file.write if file else run.forget)

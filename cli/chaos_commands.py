@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from cli.demo_commands import require_folder
+from cli.ending import terminate_as_interrupt
 from cli.stress_commands import run_garbage, stress
 from deploy.local.instance import Instance
 
@@ -97,6 +98,7 @@ def _run(instance: Instance, options: Options, path: Path | None) -> bool:
     from bench.chaos import report, show
     from bench.chaos.run import Run
 
+    terminate_as_interrupt()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that Kafka is away now and then is no news here
     console = Console(highlight=False)
     again = report.command(options)

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from cli.demo_commands import require_folder
+from cli.ending import terminate_as_interrupt
 from cli.server_commands import progress
 from deploy.local import detached
 from deploy.local.instance import Instance
@@ -75,6 +76,7 @@ def stress(run: Callable[[View, Console], dict[str, Any]], report: Path | None) 
     """
     if report is not None:
         require_folder(report)
+    terminate_as_interrupt()
     console = Console(highlight=False)
     instance = Instance.beside(NAME, PORT_BASE, BESIDE)
     # As where a flood must be borne: a line about every packet takes the broker longer than the packet.
