@@ -33,8 +33,11 @@ from simulators.patients import DeviceCredential
 ORG = "outage"
 FLOODER = "flooder"
 QUIET_SECONDS = 5.0
-FULL_RATE, FULL_OUTBOX, FULL_SECONDS = 20_000.0, 250, 10.0
-"""How full load is found: more than fits is offered, and devices that hold few messages take what they are answered for."""
+FULL_RATE, FULL_OUTBOX, FULL_SECONDS = 20_000.0, 250, 20.0
+"""How full load is found: more than fits is offered, and devices that hold few messages take what they are answered for.
+
+All of that must be stored: the bridge alone takes more than the rest of the chain, for as long as Kafka can keep it.
+"""
 OVERLOAD_OUTBOX = 500
 """What a careful device can keep in an overload: then it writes nothing new, which is where back-pressure is to arrive."""
 TIMES = {OVERLOAD: 3.0}
@@ -140,7 +143,7 @@ class Outage:
 
     async def _disturb(self, load: Load, flooder: Flooder | None, since: int, tell: Tell) -> None:
         if not self._options.rate:
-            load.rate = await self._full_rate(load, tell) * TIMES.get(self._options.kind, PART)
+            load.rate = await self._full_rate(load, since, tell) * TIMES.get(self._options.kind, PART)
         self._course.rate = load.rate
         tell(f"{load.rate:.0f} messages a second from {len(load.senders)} devices")
         async with _publishing(load):
@@ -161,24 +164,30 @@ class Outage:
             tell(f"back after {back:.1f} s; catching up")
             await self._catch_up(load, since, tell)
 
-    async def _full_rate(self, load: Load, tell: Tell) -> float:
-        """Find what fits: receipts a second while careful devices hold few messages and always have more to say."""
+    async def _full_rate(self, load: Load, since: int, tell: Tell) -> float:
+        """Find what fits: messages with receipts, by the seconds until the last of them is stored."""
         tell("finding out how much fits")
         before = [(sender.capacity, sender.careful) for sender in load.senders]
         for sender in load.senders:
             sender.capacity, sender.careful = FULL_OUTBOX, True
-        load.rate = FULL_RATE
+        load.rate, begun = FULL_RATE, time.monotonic()
         async with _publishing(load):
-            await asyncio.sleep(FULL_SECONDS / 2)
-            had = sum(len(sender.receipted) for sender in load.senders)
             await asyncio.sleep(FULL_SECONDS)
-            self._course.full_rate = (sum(len(sender.receipted) for sender in load.senders) - had) / FULL_SECONDS
         await load.insist(INSIST_SECONDS)
+        stored = await self._all_stored(sum(len(sender.receipted) for sender in load.senders), since)
+        self._course.full_rate = stored / (time.monotonic() - begun)
         for sender, (capacity, careful) in zip(load.senders, before, strict=True):
             sender.capacity, sender.careful, sender.held_back = capacity, careful, 0
             sender.receipt_seconds.clear()
         self._first = load.newest
         return self._course.full_rate
+
+    async def _all_stored(self, messages: int, since: int) -> int:
+        stored, end = 0, time.monotonic() + REST_SECONDS
+        async with await AsyncConnection.connect(self._target.database.conninfo(), autocommit=True) as connection:
+            while (stored := (await self._stored(connection, since))[0]) < messages and time.monotonic() < end:
+                await asyncio.sleep(LOOK_SECONDS / 4)
+        return stored
 
     async def _flowing(self, since: int) -> None:
         """Wait until the first row is stored: what is disturbed is a platform that works, not one that is still starting.
