@@ -183,11 +183,13 @@ class Outage:
         return self._course.full_rate
 
     async def _all_stored(self, messages: int, since: int) -> int:
-        stored, end = 0, time.monotonic() + REST_SECONDS
+        end = time.monotonic() + REST_SECONDS
         async with await AsyncConnection.connect(self._target.database.conninfo(), autocommit=True) as connection:
-            while (stored := (await self._stored(connection, since))[0]) < messages and time.monotonic() < end:
+            while True:
+                stored, _ = await self._stored(connection, since)
+                if stored >= messages or time.monotonic() > end:
+                    return stored
                 await asyncio.sleep(LOOK_SECONDS / 4)
-        return stored
 
     async def _flowing(self, since: int) -> None:
         """Wait until the first row is stored: what is disturbed is a platform that works, not one that is still starting.
