@@ -83,12 +83,12 @@ def stress(run: Callable[[View, Console], dict[str, Any]], report: Path | None) 
     os.environ.setdefault(DENIALS_LOGGED, "0")
     try:
         with progress("starting") as tell:
-            detached.down(instance, tell, purge=True)  # what a run that was killed left
+            detached.down(instance, tell, purge=True, keep_software=True)  # what a run that was killed left
             detached.up(instance, tell)
         found = run(View(instance), console)
     finally:
         with progress("removing") as tell:
-            detached.down(instance, tell, purge=True)
+            detached.down(instance, tell, purge=True, keep_software=True)
     if report is not None:
         report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         console.print(f"report: {report}", soft_wrap=True)

@@ -160,8 +160,12 @@ def make_instance_folders(instance: Instance, servers: Account) -> None:
     make_folder(instance.broker, 0o2750, Account(me.uid, servers.gid))
 
 
-def remove_instance(instance: Instance) -> list[Path]:
+def remove_instance(instance: Instance, *, keep_software: bool = False) -> list[Path]:
     """Remove an instance with all its data; with the last one also the downloaded software and the state folder.
+
+    Args:
+        instance: which.
+        keep_software: keep the downloads, also when it is the last one: the next of its kind needs them again.
 
     Returns:
         What was removed.
@@ -173,9 +177,11 @@ def remove_instance(instance: Instance) -> list[Path]:
     place = instance.place
     folders = (entry for entry in place.iterdir() if entry.is_dir()) if place.exists() else ()
     others = [entry for entry in folders if entry != instance.software]
-    if not others and place.exists():
+    if others or keep_software:
+        return removed
+    if place.exists():
         shutil.rmtree(place)
         removed.append(place)
-    if not others and instance.state.is_symlink():
+    if instance.state.is_symlink():
         instance.state.unlink()
     return removed

@@ -94,13 +94,14 @@ def _follow(instance: Instance, progress: Progress) -> State:
     raise Problem(f"the start took longer than {START_SECONDS:.0f} s", "./agora logs supervisor")
 
 
-def down(instance: Instance, progress: Progress, *, purge: bool = False) -> bool:
+def down(instance: Instance, progress: Progress, *, purge: bool = False, keep_software: bool = False) -> bool:
     """Stop an instance in good order.
 
     Args:
         instance: which.
         progress: told what is being done.
         purge: remove all its data, credentials and logs as well.
+        keep_software: with ``purge``, keep the downloads, also when it is the last instance.
 
     Returns:
         Whether anything ran.
@@ -111,7 +112,7 @@ def down(instance: Instance, progress: Progress, *, purge: bool = False) -> bool
     ran = _stop(instance, progress)
     if purge:
         progress("removing all data")
-        remove_instance(instance)
+        remove_instance(instance, keep_software=keep_software)
     _forget_ended()
     return ran
 

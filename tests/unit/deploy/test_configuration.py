@@ -97,5 +97,7 @@ def test_removing_an_instance_leaves_the_others_and_removing_the_last_leaves_not
     link.symlink_to(place)
     remove_instance(Instance("one", Ports(24000), link))
     assert sorted(entry.name for entry in place.iterdir()) == ["report.xml", "software", "two"]
+    remove_instance(Instance("two", Ports(25000), link), keep_software=True)
+    assert sorted(entry.name for entry in place.iterdir()) == ["report.xml", "software"]
     remove_instance(Instance("two", Ports(25000), link))
     assert list(tmp_path.iterdir()) == []
