@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import LiteralString
 
 import psycopg
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,7 +25,7 @@ from bench.watching import Watched
 from bench.wire import Session
 from cli import operator
 from cli.server_status import delays
-from contracts.instants import to_datetime
+from contracts.instants import SECOND, to_datetime
 from deploy.local.problems import Problem
 from ingest.settings import IngestSettings
 from runtime import clock
@@ -48,12 +49,14 @@ FLOWING_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 BEHIND_SECONDS = 2.0
 """So late may the newest message in the store be for it to have caught up: some are always on their way."""
-_STORED = """
-SELECT sum(rows)::bigint, min(newest) FILTER (WHERE name LIKE 'careless-%%') FROM (
-    SELECT d.name, count(*) AS rows, max(o.sequence) AS newest FROM observations o JOIN devices d USING (device_key)
-    WHERE d.org = %s AND o.received_at >= %s GROUP BY d.name) AS s"""
-"""Rows, and the newest message of the careless device that is furthest behind: these send whatever happens, and what the broker
-let fall never comes."""
+RECENT_SECONDS = 10.0
+_STORED = "SELECT coalesce(sum(readings_stored), 0)::bigint FROM ledger_devices WHERE org = %s"
+_NEWEST = """
+SELECT min(coalesce(newest, 0)) FROM (
+    SELECT max(o.sequence) AS newest FROM devices d LEFT JOIN observations o ON o.device_key = d.device_key AND o.device_time >= %s
+    WHERE d.org = %s AND d.name LIKE 'careless-%%' GROUP BY d.device_key) AS s"""
+"""The newest message of the careless device that is furthest behind, 0 where it is far behind: these send whatever happens, and what
+the broker let fall never comes. Of recent rows only: to look through millions takes seconds, and what that finds is old by then."""
 DROPPED = "agora_keeper_broker_messages_dropped"
 REFUSED = "agora_ingest_messages_refused"
 COUNTED_SECONDS = 30.0
@@ -73,7 +76,7 @@ class Outage:
         self._options = options
         self._watched = Watched()
         self._course = Course()
-        self._first = 0
+        self._first = self._rows_before = 0
 
     def enrol(self, tell: Tell) -> list[DeviceCredential]:
         """Enrol the run's devices."""
@@ -102,11 +105,12 @@ class Outage:
         load = Load([one for one in senders if not one.floods], self._options.rate, flooder.sender if flooder else None)
         fallen = await asyncio.to_thread(self._fallen)
         received = (await self._target.settle(REST_SECONDS)).received
+        self._rows_before = await self._stored()
         looking = asyncio.create_task(self._look())
         try:
             for sender in senders:
                 await sender.session.open()
-            await self._disturb(load, flooder, since, tell)
+            await self._disturb(load, flooder, tell)
             tell("no new messages; waiting for the last receipts")
             complete = await load.insist(INSIST_SECONDS)
             closing = await self._target.settle(REST_SECONDS)
@@ -141,14 +145,14 @@ class Outage:
     def _flooder(self, sender: Sender, ear: Ear) -> Flooder:
         return Flooder(sender, ear, operator.settings(IngestSettings, self._target.view.env("bridge")))
 
-    async def _disturb(self, load: Load, flooder: Flooder | None, since: int, tell: Tell) -> None:
+    async def _disturb(self, load: Load, flooder: Flooder | None, tell: Tell) -> None:
         if not self._options.rate:
-            load.rate = await self._full_rate(load, since, tell) * TIMES.get(self._options.kind, PART)
+            load.rate = await self._full_rate(load, tell) * TIMES.get(self._options.kind, PART)
         self._course.rate = load.rate
         tell(f"{load.rate:.0f} messages a second from {len(load.senders)} devices")
         async with _publishing(load):
             await asyncio.sleep(QUIET_SECONDS)
-            await self._flowing(since)
+            await self._flowing()
             self._watched.look(self._target.view, baseline=True)
             if self._options.kind == OVERLOAD:
                 await asyncio.sleep(self._options.seconds)
@@ -162,9 +166,9 @@ class Outage:
             await keep_away(self._target.view, servers, self._options.seconds)
             back = await come_back(self._target.view, servers)
             tell(f"back after {back:.1f} s; catching up")
-            await self._catch_up(load, since, tell)
+            await self._catch_up(load, tell)
 
-    async def _full_rate(self, load: Load, since: int, tell: Tell) -> float:
+    async def _full_rate(self, load: Load, tell: Tell) -> float:
         """Find what fits: messages with receipts, by the seconds until the last of them is stored."""
         tell("finding out how much fits")
         before = [(sender.capacity, sender.careful) for sender in load.senders]
@@ -174,7 +178,7 @@ class Outage:
         async with _publishing(load):
             await asyncio.sleep(FULL_SECONDS)
         await load.insist(INSIST_SECONDS)
-        stored = await self._all_stored(sum(len(sender.receipted) for sender in load.senders), since)
+        stored = await self._all_stored(sum(len(sender.receipted) for sender in load.senders))
         self._course.full_rate = stored / (time.monotonic() - begun)
         for sender, (capacity, careful) in zip(load.senders, before, strict=True):
             sender.capacity, sender.careful, sender.held_back = capacity, careful, 0
@@ -182,50 +186,51 @@ class Outage:
         self._first = load.newest
         return self._course.full_rate
 
-    async def _all_stored(self, messages: int, since: int) -> int:
+    async def _all_stored(self, messages: int) -> int:
         end = time.monotonic() + REST_SECONDS
-        async with await AsyncConnection.connect(self._target.database.conninfo(), autocommit=True) as connection:
-            while True:
-                stored, _ = await self._stored(connection, since)
-                if stored >= messages or time.monotonic() > end:
-                    return stored
-                await asyncio.sleep(LOOK_SECONDS / 4)
+        while True:
+            stored = await self._stored() - self._rows_before
+            if stored >= messages or time.monotonic() > end:
+                return stored
+            await asyncio.sleep(LOOK_SECONDS / 4)
 
-    async def _flowing(self, since: int) -> None:
+    async def _flowing(self) -> None:
         """Wait until the first row is stored: what is disturbed is a platform that works, not one that is still starting.
 
         Raises:
             Problem: none is.
         """
         begun = time.monotonic()
-        async with await AsyncConnection.connect(self._target.database.conninfo(), autocommit=True) as connection:
-            while not (await self._stored(connection, since))[0]:
-                if time.monotonic() - begun > FLOWING_SECONDS:
-                    raise Problem(
-                        f"no reading is stored after {FLOWING_SECONDS:.0f} s, before any outage", "./agora logs streams"
-                    )
-                await asyncio.sleep(LOOK_SECONDS)
+        while await self._stored() == self._rows_before:
+            if time.monotonic() - begun > FLOWING_SECONDS:
+                raise Problem(f"no reading is stored after {FLOWING_SECONDS:.0f} s, before any outage", "./agora logs streams")
+            await asyncio.sleep(LOOK_SECONDS)
 
-    async def _catch_up(self, load: Load, since: int, tell: Tell) -> None:
+    async def _catch_up(self, load: Load, tell: Tell) -> None:
         """Follow the rows until the newest are those that devices have just sent."""
-        begun = time.monotonic()
-        async with await AsyncConnection.connect(self._target.database.conninfo(), autocommit=True) as connection:
-            first, newest = await self._stored(connection, since)
-            count, started = first, begun
-            while newest < load.newest - BEHIND_SECONDS * load.rate and time.monotonic() - begun < CATCH_UP_SECONDS:
-                await asyncio.sleep(LOOK_SECONDS)
-                count, newest = await self._stored(connection, since)
-                if count == first:
-                    started = time.monotonic()
+        first = count = await self._stored()
+        started = begun = time.monotonic()
+        behind = True
+        while behind and time.monotonic() - begun < CATCH_UP_SECONDS:
+            await asyncio.sleep(LOOK_SECONDS)
+            wanted = load.newest - BEHIND_SECONDS * load.rate
+            behind = await self._asked(_NEWEST, to_datetime(clock.now() - round(RECENT_SECONDS * SECOND)), ORG) < wanted
+            count = await self._stored()
+            if count == first:
+                started = time.monotonic()
         now = time.monotonic()
         self._course.recovered, self._course.caught_up = started - begun, now - begun
         self._course.catch_up_rate = (count - first) / max(now - started, 0.1)
         tell(f"caught up {now - begun:.1f} s after it was back, at {self._course.catch_up_rate:.0f} rows a second")
 
-    async def _stored(self, connection: AsyncConnection, since: int) -> tuple[int, int]:
-        row = await (await connection.execute(_STORED, (ORG, to_datetime(since)))).fetchone()
+    async def _stored(self) -> int:
+        return await self._asked(_STORED, ORG)
+
+    async def _asked(self, query: LiteralString, *values: object) -> int:
+        async with await AsyncConnection.connect(self._target.database.conninfo(), autocommit=True) as connection:
+            row = await (await connection.execute(query, values)).fetchone()
         assert row is not None, "an aggregate gives a row"
-        return int(row[0] or 0), int(row[1] or 0)
+        return int(row[0] or 0)
 
     async def _count_fallen(self, fallen: int, before: tuple[int, int]) -> None:
         """Wait until as many messages are counted as never arrived, or the broker must have told."""
