@@ -53,10 +53,11 @@ RECENT_SECONDS = 10.0
 _STORED = "SELECT coalesce(sum(readings_stored), 0)::bigint FROM ledger_devices WHERE org = %s"
 _NEWEST = """
 SELECT min(coalesce(newest, 0)) FROM (
-    SELECT max(o.sequence) AS newest FROM devices d LEFT JOIN observations o ON o.device_key = d.device_key AND o.device_time >= %s
+    SELECT max(o.sequence) AS newest
+    FROM devices d LEFT JOIN observations o ON o.device_key = d.device_key AND o.device_time >= %s
     WHERE d.org = %s AND d.name LIKE 'careless-%%' GROUP BY d.device_key) AS s"""
-"""The newest message of the careless device that is furthest behind, 0 where it is far behind: these send whatever happens, and what
-the broker let fall never comes. Of recent rows only: to look through millions takes seconds, and what that finds is old by then."""
+"""The newest message of the careless device that is furthest behind, 0 where it is far behind: these send whatever happens, and
+what the broker let fall never comes. Of recent rows only: to look through millions takes seconds, and then it is old news."""
 DROPPED = "agora_keeper_broker_messages_dropped"
 REFUSED = "agora_ingest_messages_refused"
 COUNTED_SECONDS = 30.0
