@@ -20,6 +20,8 @@ from simulators.connection import BrokerAddress
 from simulators.patients import DeviceCredential
 
 CONNECT, CONNACK, SUBSCRIBE, SUBACK, PUBLISH_QOS1, DISCONNECT = 0x10, 0x20, 0x82, 0x90, 0x32, 0xE0
+PUBACK = b"\x40\x02"
+"""Kind and length; behind it stands the packet's id (section 3.4)."""
 FLAGS = 0x80 | 0x40 | 0x02
 """User name, password, clean start (section 3.1.2.3)."""
 PACKET_IDS = 65_535
@@ -98,6 +100,7 @@ class Session:
         self._receipts = down_topic(credential.org, credential.device, RECEIPTS).encode()
         self._errors = down_topic(credential.org, credential.device, ERRORS).encode()
         self._next = 0
+        self._held: list[bytes] = []
         self._reading: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
 
@@ -140,7 +143,7 @@ class Session:
             await asyncio.wait({self._reading})
 
     def publish(self, stream: str, payload: bytes, correlation: bytes) -> None:
-        """Publish with QoS 1 below the device's own branch.
+        """Publish with QoS 1 below the device's own branch; what one turn of the loop publishes leaves in one write.
 
         Args:
             stream: levels behind ``up/``.
@@ -153,10 +156,21 @@ class Session:
         if self.lost:
             raise Lost(f"the broker ended the connection of {self.credential.key}")
         self._next = self._next % PACKET_IDS + 1
-        self._writer.write(publish_packet(self._branch + stream.encode(), self._next, payload, correlation))
+        self._write(publish_packet(self._branch + stream.encode(), self._next, payload, correlation))
+
+    def _write(self, packet: bytes) -> None:
+        if not self._held:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._held.append(packet)
+
+    def _flush(self) -> None:
+        if self._held:
+            packets, self._held = self._held, []
+            self._writer.write(b"".join(packets))
 
     async def drain(self) -> None:
         """Wait until the socket has room."""
+        self._flush()
         with contextlib.suppress(OSError):
             await self._writer.drain()
 
@@ -173,7 +187,7 @@ class Session:
                         self.rejected[reason] = self.rejected.get(reason, 0) + 1
                 for one in packets.publishes:
                     if one.packet_id:
-                        self._writer.write(b"\x40\x02" + one.packet_id)
+                        self._write(PUBACK + one.packet_id)
                     self._take(one.topic, one.payload)
 
     def _take(self, topic: bytes, payload: bytes) -> None:

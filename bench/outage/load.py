@@ -19,6 +19,10 @@ from simulators.outbox import Outbox
 
 TICK_SECONDS = 0.05
 RESEND_SECONDS = 20.0
+MADE_UP_SECONDS = 1.0
+"""So much of what the sockets did not take in time is made up for: with more, each turn would take longer than the last."""
+TURN = 2_000
+"""After so many messages at most others have their turn: answers are read, and the database is asked."""
 OUTBOX = 5_000
 HANDLE_BYTES = 8
 
@@ -31,7 +35,7 @@ class Sender:
         session: its connection.
         careful: whether it keeps its messages until their receipts, and then writes nothing new when its memory is full.
         floods: whether it sends far more than its quota.
-        sent: value of each message, by its sequence.
+        sent: sequences of its messages; ``value_of`` tells their values.
         receipted: sequences with a receipt.
         held_back: messages it did not write since its memory was full.
         resent: messages sent again.
@@ -42,7 +46,7 @@ class Sender:
     session: Session
     careful: bool
     floods: bool = False
-    sent: dict[int, float] = field(default_factory=dict)
+    sent: set[int] = field(default_factory=set)
     receipted: set[int] = field(default_factory=set)
     held_back: int = 0
     resent: int = 0
@@ -77,10 +81,10 @@ class Sender:
         self.send_due(now)
 
     def _written(self, number: int, now: float) -> Letter:
-        value = 50 + number % 70
-        self.sent[number] = float(value)
+        self.sent.add(number)
         self._begun[number] = now
-        return Letter(_handle(number), message(Moment(to_text(clock.now()), number), value=str(value)), number, 1)
+        moment = Moment(to_text(clock.now()), number)
+        return Letter(_handle(number), message(moment, value=str(value_of(number))), number, 1)
 
     def send_due(self, now: float) -> None:
         """Send what it keeps and was not sent, and again what must be lost."""
@@ -96,6 +100,11 @@ class Sender:
     def waiting(self) -> int:
         """Messages that are kept for want of a receipt."""
         return len(self._outbox)
+
+
+def value_of(number: int) -> int:
+    """Give the heart rate in the message of this sequence: one and the next are never the same."""
+    return 50 + number % 70
 
 
 def _handle(number: int) -> bytes:
@@ -146,14 +155,16 @@ class Load:
         self._number = 0
 
     async def run(self) -> None:
-        """Publish, for ever."""
+        """Publish, for ever: never faster than the sockets take it, so ask ``newest`` how much that was."""
         owed, last, resent = 0.0, time.monotonic(), time.monotonic()
         while True:
             now = time.monotonic()
-            owed, last = owed + (now - last) * self.rate, now
+            owed, last = owed + min(now - last, MADE_UP_SECONDS) * self.rate, now
             for _ in range(int(owed)):
                 self._number += 1
                 self.senders[self._number % len(self.senders)].write(self._number, now)
+                if self._number % TURN == 0:
+                    await asyncio.sleep(0)
             owed -= int(owed)
             if now - resent > 1.0:
                 resent = now

@@ -75,7 +75,8 @@ class Course:
         recovered: of these, until the first new row.
         catch_up_rate: rows a second between the two.
         full_rate: messages a second that fit, where it was measured.
-        rate: messages a second that were sent; in a flood, by all other devices together.
+        rate: messages a second that were to be sent; in a flood, by all other devices together.
+        offered: messages a second that devices had to send in an overload, written or held back.
         dropped: messages that the broker let fall, as the keeper counts them.
         refused: messages beyond their device's quota, as the bridge counts them.
         rejected: messages that the broker answered with a reason of failure.
@@ -88,6 +89,7 @@ class Course:
     catch_up_rate: float = 0.0
     full_rate: float = 0.0
     rate: float = 0.0
+    offered: float = 0.0
     dropped: int = 0
     refused: int = 0
     rejected: int = 0

@@ -30,6 +30,8 @@ ALLOWED_PART = 0.5
 """Of what its quota allows it beyond its burst, so much must be taken of a device that floods."""
 RECEIPT_SECONDS = 5.0
 RECEIPTS = "receipts of careful devices come in time"
+OFFERED = "as much is offered as was meant"
+OFFERED_PART = 0.9
 CATCH_UP = "it catches up three times as fast as messages come"
 SHOWN_PART = 0.5
 
@@ -97,7 +99,10 @@ class Found:
             yield from self._overload_checks()
 
     def _overload_checks(self) -> Iterator[Check]:
-        found = self.compared
+        found, course = self.compared, self.course
+        fits = f"; {course.full_rate:.0f} fit" if course.full_rate else ""
+        enough = course.offered >= OFFERED_PART * course.rate
+        yield Check(OFFERED, enough, f"{course.offered:.0f} of {course.rate:.0f} a second{fits}")
         yield Check(
             "back-pressure reaches the devices",
             found.held_back > 0 or found.receipt_seconds > DELAYED_SECONDS,

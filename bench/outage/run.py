@@ -156,7 +156,9 @@ class Outage:
             await self._flowing()
             self._watched.look(self._target.view, baseline=True)
             if self._options.kind == OVERLOAD:
+                first, begun = load.newest, time.monotonic()
                 await asyncio.sleep(self._options.seconds)
+                self._course.offered = (load.newest - first) / (time.monotonic() - begun)
                 return
             if flooder:
                 tell(f"another device floods until it is told to stop, and {self._options.seconds:.0f} s more")

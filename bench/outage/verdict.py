@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import Connection
 
 from bench.chain.statistics import percentiles
-from bench.outage.load import Sender
+from bench.outage.load import Sender, value_of
 
 _ROWS = """
 SELECT d.name, o.sequence, o.value, extract(epoch FROM o.received_at - o.device_time)::double precision
@@ -73,26 +73,31 @@ def compare(connection: Connection[Any], org: str, since: datetime, senders: Seq
         What was found.
     """
     by_name = {sender.session.credential.device: sender for sender in senders}
-    left = {(name, number): value for name, sender in by_name.items() for number, value in sender.sent.items()}
+    left = {name: set(sender.sent) for name, sender in by_name.items()}
+    nobodys: set[int] = set()
     stored = wrong = 0
     rows = {name: 0 for name, sender in by_name.items() if sender.careful}
     arrivals = []
-    for device, sequence, value, seconds in connection.execute(_ROWS, (org, since)):
-        right = left.pop((device, sequence), None) == value
-        stored, wrong = stored + right, wrong + (not right)
-        if device in rows:
-            rows[device] += 1
-            if sequence > first:
-                arrivals.append((seconds, 1))
-    careful = sum(by_name[device].careful for device, _ in left)
-    flooder = sum(by_name[device].floods for device, _ in left)
+    with connection.cursor("stored") as cursor:  # a named one: millions of rows are not held at once
+        cursor.itersize = 10_000
+        for device, sequence, value, seconds in cursor.execute(_ROWS, (org, since)):
+            waiting = left.get(device, nobodys)
+            right = sequence in waiting and value == value_of(sequence)
+            waiting.discard(sequence)
+            stored, wrong = stored + right, wrong + (not right)
+            if device in rows:
+                rows[device] += 1
+                if sequence > first:
+                    arrivals.append((seconds, 1))
+    careful = sum(len(lost) for device, lost in left.items() if by_name[device].careful)
+    flooder = sum(len(lost) for device, lost in left.items() if by_name[device].floods)
     waits = [(seconds, sender.careful) for sender in senders if not sender.floods for seconds in sender.receipt_seconds]
     return Compared(
         sent=sum(len(sender.sent) for sender in senders),
         stored=stored,
-        receipted_lost=sum(number in by_name[device].receipted for device, number in left),
+        receipted_lost=sum(len(lost & by_name[device].receipted) for device, lost in left.items()),
         careful_lost=careful,
-        careless_lost=len(left) - careful - flooder,
+        careless_lost=sum(len(lost) for lost in left.values()) - careful - flooder,
         flooder_lost=flooder,
         wrong=wrong,
         resent=sum(sender.resent for sender in senders),

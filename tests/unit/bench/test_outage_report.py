@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bench.outage.options import Course, Flooded, Options
-from bench.outage.report import Found
+from bench.outage.report import OFFERED, Found
 from bench.outage.verdict import Compared
 from bench.watching import Watched
 from storage.ledger import Closing
@@ -26,7 +26,7 @@ COMPARED = Compared(
     fairness=1.0,
 )
 CLOSING = Closing(received=890, replayed=0, stored=850, duplicate=40, quarantined=0, in_flight=0)
-COURSE = Course(dropped=70, refused=40, rate=100.0)
+COURSE = Course(dropped=70, refused=40, rate=100.0, offered=98.0)
 
 
 def failing(options: Options, compared: Compared = COMPARED, course: Course = COURSE, received: int = 890) -> list[str]:
@@ -39,6 +39,10 @@ OVERLOAD = Options("overload", seconds=10.0)
 
 def test_what_closes_passes() -> None:
     assert failing(OVERLOAD) == []
+
+
+def test_an_overload_in_which_less_was_offered_than_was_meant_is_told() -> None:
+    assert failing(OVERLOAD, course=replace(COURSE, offered=80.0)) == [OFFERED]
 
 
 COUNTED = "what the broker let fall, or the bridge refused, is counted"
