@@ -164,7 +164,7 @@ ALERTS_MISPLACED = Event(
     name="keeper.alerts_misplaced",
     level="error",
     help="Alerts were open under persons whose readings they were not, as a corrected loan shows; they are resolved. Nothing is"
-    " raised for whose the readings are: look after those, `critical` of the alerts were critical (`./agora alerts list`).",
+    " raised for whose the readings are: look after those, `critical` of the alerts were critical (`./agora alerts list --all`).",
     counter="agora_keeper_alerts_misplaced_total",
 )
 ROWS_PRUNED = Event(

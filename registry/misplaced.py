@@ -30,7 +30,7 @@ BY = "keeper"
 NOTE = "the reading is not this subject's: the loan of the device was corrected"
 # A raised alert's time is its reading's effective time, from which the device time differs by a clock correction at most.
 _OPEN = """
-SELECT t.alert::text, t.subject, t.reading, d.org, d.name, t.vital, i.name, r.device_time, r.sequence,
+SELECT t.alert::text, t.subject, t.reading, d.org, d.name, t.vital, coalesce(n.name, i.name), r.device_time, r.sequence,
     EXISTS (SELECT FROM alert_transitions x WHERE x.alert = t.alert AND x.severity = %(critical)s)
 FROM device_borrowers b JOIN devices d USING (device_key) JOIN subjects s USING (subject_key)
 JOIN alert_transitions t ON t.subject = s.name AND t.number = 1 JOIN vitals v ON v.code = t.vital
@@ -45,7 +45,8 @@ CROSS JOIN LATERAL (
     SELECT a.device_time, a.site_key, a.sequence FROM observations_set_aside a
     WHERE a.device_key = b.device_key AND a.vital_key = v.vital_key
         AND a.device_time BETWEEN t.at - w.widest AND t.at + w.widest) r
-JOIN sites i USING (site_key)
+LEFT JOIN sites i ON i.site_key = r.site_key
+LEFT JOIN device_sites n ON n.device_key = b.device_key AND n.site_key = r.site_key
 WHERE b.device_key IN (SELECT device_key FROM settlements WHERE done_at > now() - make_interval(secs => %(seconds)s))
     AND NOT EXISTS (SELECT FROM alert_transitions x WHERE x.alert = t.alert AND x.transition = %(resolved)s)"""
 

@@ -13,14 +13,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-import msgspec
 import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from contracts.frames import Coordinates
-from contracts.observation import Observation, decode_vitals
+from contracts.observation import Observation
 from contracts.registry import AppRecord, ConsentRecord, DeviceRecord, Record
 from contracts.topics import REGISTRY_APPS, REGISTRY_CONSENTS, REGISTRY_DEVICES, VITALS, Topic
 from runtime import kafka, memory, telemetry
@@ -38,6 +37,7 @@ from sharing.notices import Notices
 from sharing.pseudonyms import master_of
 from sharing.release import ConsentIndex, Refusal
 from sharing.settings import PseudonymSettings
+from sharing.vitals_record import messages_by_subject
 
 GROUP = "agora-router"
 ROUND_RECORDS = 200
@@ -98,12 +98,13 @@ class Router:
         considered: Counter[str] = Counter()
         for record in (record for found in records.values() for record in found):
             source = Coordinates(record.topic, record.partition, record.offset)
-            for subject, observations in _by_subject(record.value).items():
-                total += len(observations)
+            for subject, messages in _read(record).items():
+                number = sum(map(len, messages))
+                total += number
                 apps = self._consents.of_subject(subject)
-                groups = group(observations) if apps else []
+                groups = [together for message in messages for together in group(message)] if apps else []
                 for app in apps:
-                    considered[app] += len(observations)
+                    considered[app] += number
                     items[app] += [Item(source, record.timestamp, readings) for readings in groups]
         for app in self._apps.names():
             if total > considered[app]:
@@ -127,17 +128,13 @@ class Router:
                 await asyncio.sleep(RETRY_SECONDS)
 
 
-def _by_subject(value: bytes) -> dict[str, list[Observation]]:
+def _read(record: Any) -> dict[str, list[list[Observation]]]:
     """Read a vitals record; one that cannot be read is released to nobody."""
     try:
-        observations = decode_vitals(value).observations
-    except msgspec.DecodeError:
+        return messages_by_subject(record.value, record.headers)
+    except ValueError:
         events.RECORD_UNREADABLE.emit()
         return {}
-    found: dict[str, list[Observation]] = {}
-    for observation in observations:
-        found.setdefault(observation.subject, []).append(observation)
-    return found
 
 
 async def route(stopping: asyncio.Event) -> None:

@@ -27,6 +27,7 @@ def reading(
     at: int = EFFECTIVE_AT,
     sequence: int = 7,
     quality: int = 0,
+    message: int = 0,
 ) -> Observation:
     """Make a reading that was measured at an instant and arrived a second later; without a device, of the subject's own."""
     device = device or device_of(subject)
@@ -44,5 +45,6 @@ def reading(
         received_at=at + SECOND,
         sequence=sequence,
         quality=quality,
+        message=message,
         panel=BY_CODE[vital].panel,
     )

@@ -69,7 +69,8 @@ def group(observations: Iterable[Observation]) -> list[list[Observation]]:
     """Put together what is shown as one Observation.
 
     Args:
-        observations: readings of one subject, in any order; all that were measured together must be among them.
+        observations: readings of one subject, in any order; all that were measured together must be among them, and
+            on an app's topic nothing else: there, the readings of one message.
 
     Returns:
         One list per Observation, in the order of the first reading of each; components in the order of their panel.

@@ -49,9 +49,10 @@ async def writer(stack: Stack) -> AsyncIterator[AIOKafkaProducer]:
         await producer.stop()
 
 
-async def send(producer: AIOKafkaProducer, device: str, value: float, *times: int) -> None:
+async def send(producer: AIOKafkaProducer, device: str, value: float, *times: int, site: str = "") -> None:
     """Be the bridge, with one record of a device's oxygen saturation."""
-    bodies = [f'{{"time":"{to_text(at)}","code":"59408-5","value":{value},"unit":"%"}}'.encode() for at in times]
+    named = f',"site":"{site}"' if site else ""
+    bodies = [f'{{"time":"{to_text(at)}","code":"59408-5","value":{value},"unit":"%"{named}}}'.encode() for at in times]
     frame = RawFrame([RawMessage(up_topic(ORG, device), body, at) for body, at in zip(bodies, times, strict=True)])
     partition = partition_of(device_key(ORG, device), RAW.partitions)
     await producer.send_and_wait(RAW.name, frames.encode(frame), partition=partition, headers=frames.headers(len(times)))
@@ -72,32 +73,34 @@ async def eventually(holds: Callable[[], bool]) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("site", ["", "left-finger"])
 async def test_an_alert_of_readings_that_a_late_handover_gives_to_another_is_ended_and_told(
-    stack: Stack, operator: Database, keeper: Keeper
+    stack: Stack, operator: Database, keeper: Keeper, site: str
 ) -> None:
-    populate(operator, "ada", "bob")
+    ada, bob, handed_on, her_own = (f"{name}{site and '-'}{site}" for name in ("ada", "bob", "handed-on", "her-own"))
+    populate(operator, ada, bob)
     now = clock.now()
-    for device in ("handed-over", "her-own"):
+    for device in (handed_on, her_own):
         devices.enrol(operator, ORG, device, "agora-oximeter")
-        loans.lend(operator, ORG, device, "ada", now - 60 * MINUTE)
+        loans.lend(operator, ORG, device, ada, now - 60 * MINUTE)
     handed_over = now - 4 * MINUTE
     times = [handed_over + seconds * SECOND for seconds in (20, 60, 100)]
     async with writer(stack) as producer:
-        await send(producer, "handed-over", LOW, *times)
-        await send(producer, "her-own", CRITICAL + 1, *times)
-        await eventually(lambda: alerts_of(operator, "ada") == [("raised", "")] * 2)
+        await send(producer, handed_on, LOW, *times, site=site)
+        await send(producer, her_own, CRITICAL + 1, *times)
+        await eventually(lambda: alerts_of(operator, ada) == [("raised", "")] * 2)
         # As it is entered half an hour late: the device came back, and went on to bob.
-        loans.give_back(operator, ORG, "handed-over", handed_over)
-        loans.lend(operator, ORG, "handed-over", "bob", handed_over)
-        await eventually(lambda: sorted(alerts_of(operator, "ada")) == [("raised", ""), ("resolved", NOTE)])
-        assert alerts_of(operator, "bob") == []
+        loans.give_back(operator, ORG, handed_on, handed_over)
+        loans.lend(operator, ORG, handed_on, bob, handed_over)
+        await eventually(lambda: sorted(alerts_of(operator, ada)) == [("raised", ""), ("resolved", NOTE)])
+        assert alerts_of(operator, bob) == []
         await eventually(lambda: bool(keeper.events("keeper.alerts_misplaced")))
         [told] = keeper.events("keeper.alerts_misplaced")
         assert (told["alerts"], told["critical"]) == (1, 1)
         # Her own danger, by the same device, is not silenced by that.
-        loans.give_back(operator, ORG, "handed-over", handed_over + 3 * MINUTE)
-        loans.lend(operator, ORG, "handed-over", "ada", handed_over + 3 * MINUTE)
+        loans.give_back(operator, ORG, handed_on, handed_over + 3 * MINUTE)
+        loans.lend(operator, ORG, handed_on, ada, handed_over + 3 * MINUTE)
         await eventually(lambda: settled(operator))
         again = clock.now() + MINUTE
-        await send(producer, "handed-over", LOW, again - 50 * SECOND, again)
-        await eventually(lambda: [state for state, _ in alerts_of(operator, "ada")].count("raised") == 2)
+        await send(producer, handed_on, LOW, again - 50 * SECOND, again, site=site)
+        await eventually(lambda: [state for state, _ in alerts_of(operator, ada)].count("raised") == 2)
