@@ -148,7 +148,8 @@ def wait_settled(connection: Database, names: Sequence[str], what: str, seconds:
             status.update(f"{what} … {len(names) - left} of {len(names)}")
     if left:
         raise Unavailable(
-            f"the keeper has not confirmed {left} of {len(names)} within {seconds:.0f} s; it will: ./agora status keeper"
+            f"the keeper has not confirmed {left} of {len(names)} within {seconds:.0f} s; it will once it runs: "
+            "./agora status, ./agora logs keeper"
         )
 
 

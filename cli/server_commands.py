@@ -55,7 +55,7 @@ def up(
 
     Examples:
       ./agora up
-      AGORA_INSTANCE=second AGORA_PORT_BASE=24000 ./agora up
+      AGORA_INSTANCE=second AGORA_PORT_BASE=27000 ./agora up
     """
     instance = Instance.of()
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaConnectionError
@@ -106,6 +106,18 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
         for (topic, partition), following in positions.items():
             self._reader.seek(TopicPartition(topic, partition), following)
         self._reader.resume(*(TopicPartition(*place) for place in positions))
+
+    async def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Ask Kafka where topics end.
+
+        Returns:
+            The offset of the next record of each.
+
+        Raises:
+            KafkaError: it does not answer.
+        """
+        ends = await self._reader.end_offsets([TopicPartition(*place) for place in places])
+        return {(place.topic, place.partition): end for place, end in ends.items()}
 
     async def gather(self) -> list[KafkaRecord]:
         """Gather a batch: everything that comes within a short time of the first record, up to a number of readings.

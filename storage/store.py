@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import NoReturn, TypeVar
+
+from aiokafka.errors import KafkaError
 
 from contracts.errors import AgoraError, Unavailable
 from runtime import memory, telemetry
@@ -21,6 +23,7 @@ from storage.database import Undone
 from storage.pieces import KafkaRecord
 from storage.settings import StoreSettings
 from storage.source import Source
+from storage.tables import Place
 from storage.writer import Fenced, Writer
 
 T = TypeVar("T")
@@ -28,7 +31,7 @@ RETRY_SECONDS = 0.5
 
 
 class TopicReset(AgoraError):
-    """Kafka gives records below the position that the database holds: their offsets mean others than those stored."""
+    """Kafka ends, or gives records, below the position that the database holds: their offsets mean others than those stored."""
 
 
 class Store:
@@ -86,9 +89,31 @@ class Store:
         except (Unavailable, Undone) as error:
             await self._database_away(error)
             return
-        if not self._source.changed:
+        if not self._source.changed and await self._reach(positions):
             self._source.seek(positions)
             events.POSITIONS_LOADED.emit(partitions=len(positions))
+
+    async def _reach(self, positions: Mapping[Place, int]) -> bool:
+        """Make sure that Kafka reaches to where the database stands, also of topics of which nothing comes for long.
+
+        Raises:
+            TopicReset: it does not. Once as much was written again, nobody could tell, and just that would be passed over.
+        """
+        try:
+            ends = await self._source.ends(positions)
+        except KafkaError as error:
+            self._source.changed = True
+            events.KAFKA_AWAITED.emit(reason=type(error).__name__)
+            await self._unless_stopped(asyncio.sleep(RETRY_SECONDS))
+            return False
+        for (topic, partition), following in positions.items():
+            if following > ends[topic, partition]:
+                self._reset(topic, partition, following - ends[topic, partition])
+        return not self._source.changed
+
+    def _reset(self, topic: str, partition: int, ahead: int) -> NoReturn:
+        events.TOPIC_RESET.emit(topic=topic, partition=partition, ahead=ahead)
+        raise TopicReset(topic)
 
     async def _step(self) -> None:
         records = await self._unless_stopped(self._source.gather())
@@ -136,8 +161,7 @@ class Store:
                 if (lost := record.offset - self._writer.positions[place]) > 0:
                     events.RECORDS_EXPIRED.emit(lost, topic=record.topic, partition=record.partition)
                 elif lost < 0:
-                    events.TOPIC_RESET.emit(topic=record.topic, partition=record.partition, ahead=-lost)
-                    raise TopicReset(record.topic)
+                    self._reset(record.topic, record.partition, -lost)
 
     async def _settled(self) -> None:
         async with self._writing:

@@ -41,7 +41,8 @@ class Streams:
         fail: stops the process, unacknowledged; for a broken invariant.
         device_listeners: called with a device's key when its record changed.
         rule_listeners: called when a rule changed.
-        acknowledgers: by topic name; filled by ``consume``.
+        committed: where the group goes on in each topic; filled by ``consume``.
+        acknowledgers: by topic name; likewise.
         dropped: by topic name, called with the partitions that were revoked.
     """
 
@@ -54,6 +55,7 @@ class Streams:
     fail: Callable[[BaseException], None]
     device_listeners: list[Callable[[str], None]] = field(default_factory=list)
     rule_listeners: list[Callable[[], None]] = field(default_factory=list)
+    committed: list[Committed] = field(default_factory=list)
     acknowledgers: dict[str, Acknowledger] = field(default_factory=dict)
     dropped: dict[str, list[Callable[[int], None]]] = field(default_factory=dict)
 
@@ -68,7 +70,9 @@ class Streams:
             The Faust topic to make an agent of, and the acknowledger of its events.
         """
         in_flight = events.IN_FLIGHT.labels(topic.name)
-        acknowledger = Acknowledger(self.settings.in_flight_frames, in_flight.set, Committed(self.kafka, APP_ID, topic).goes_on)
+        committed = Committed(self.kafka, APP_ID, topic)
+        acknowledger = Acknowledger(self.settings.in_flight_frames, in_flight.set, committed.goes_on)
+        self.committed.append(committed)
         self.acknowledgers[topic.name] = acknowledger
         self.dropped[topic.name] = [on_revoked] if on_revoked else []
         found = self.app.topic(topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")

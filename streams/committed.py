@@ -7,12 +7,17 @@ import asyncio
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from contracts.errors import AgoraError
 from contracts.topics import Topic
 from runtime import kafka
 from runtime.settings import KafkaSettings
 from streams import events
 
 RETRY_SECONDS = 0.5
+
+
+class TopicReset(AgoraError):
+    """Kafka's log ends before the position up to which this group has read it: it lost records after they were read."""
 
 
 class Committed:
@@ -49,6 +54,38 @@ class Committed:
                 events.COMMITTED_AWAITED.emit(reason=type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
         return self._offsets[partition]
+
+    async def look_for_reset(self) -> None:
+        """Make sure that no partition ends before the group's position; a Kafka that does not answer is waited for.
+
+        What is written there next would be passed over in silence, since Faust has seen those offsets.
+
+        Raises:
+            TopicReset: one does. Kafka lost data, or was restored from an older copy.
+        """
+        while True:
+            try:
+                found, ends = await self._read(), await self._ends()
+            except (KafkaError, OSError) as error:
+                events.COMMITTED_AWAITED.emit(reason=type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for partition, following in found.items():
+                if following > ends[partition]:
+                    ahead = following - ends[partition]
+                    events.TOPIC_RESET.emit(topic=self._topic.name, partition=partition, ahead=ahead)
+                    raise TopicReset(f"{self._topic.name}/{partition} ends {ahead} before what was read of it")
+            return
+
+    async def _ends(self) -> dict[int, int]:
+        """Read where the partitions end; asked after the positions, which are never ahead of them then."""
+        reader = kafka.consumer(self._settings, None)
+        try:
+            await reader.start()
+            ends = await reader.end_offsets([TopicPartition(self._topic.name, one) for one in range(self._topic.partitions)])
+            return {place.partition: end for place, end in ends.items()}
+        finally:
+            await reader.stop()
 
     async def _read(self) -> dict[int, int]:
         # Assigned by hand: a reader of the group's offsets, not a member of it.

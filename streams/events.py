@@ -31,6 +31,14 @@ COMMITTED_AWAITED = Event(
     counter="agora_streams_committed_waits_total",
     labels=("reason",),
 )
+TOPIC_RESET = Event(
+    name="streams.topic_reset",
+    level="error",
+    help="Kafka's topic ends before what was read of it: Kafka lost data or was restored from an older copy. The worker ends,"
+    " since it would pass over what comes there next. Give Kafka its data back, or begin with an empty database and Kafka.",
+    counter="agora_streams_topics_reset_total",
+    labels=("topic",),
+)
 REGISTRY_CONFIRMED = Event(
     name="streams.registry_confirmed",
     level="debug",

@@ -67,6 +67,8 @@ class _Worker:
         await streams.devices.start()
         await streams.rules.start()
         await streams.outputs.start()
+        for committed in streams.committed:
+            await committed.look_for_reset()
         memory.settle()
         events.WORKER_STARTED.emit()
         await streams.app.start()

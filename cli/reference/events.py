@@ -36,8 +36,9 @@ LABELS: dict[str, str] = {
 
 
 def by_module() -> dict[ModuleType, list[Event]]:
-    """Give the events of each events module in the order in which it declares them."""
-    return {module: [value for value in vars(module).values() if type(value) is Event] for module in modules("events")}
+    """Give the events of each module that has some, in the order in which it declares them."""
+    found = {module: [value for value in vars(module).values() if type(value) is Event] for module in modules("events")}
+    return {module: events for module, events in found.items() if events}
 
 
 def render() -> str:

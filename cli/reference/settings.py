@@ -28,6 +28,11 @@ MACHINE: tuple[tuple[str, str, str], ...] = (
         "1, with the profile `bench` 0",
         "whether the broker's log names each publish that its access list forbids; it then takes half as many messages a second",
     ),
+    (
+        "AGORA_KAFKA_FLUSHES",
+        "1, with the profile `bench` 0",
+        "whether Kafka writes to its disk what it confirms, so that a receipt outlives a power cut (ADR 16)",
+    ),
 )
 """Read by ``deploy/local`` and not by a settings class: they say where an instance is before it has settings."""
 TYPES = {SecretStr: "text", str: "text", int: "whole number", float: "number", bool: "true or false"}

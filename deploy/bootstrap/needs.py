@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-SERVER_COMMANDS = ("up", "demo", "test", "bench")
+SERVER_COMMANDS = ("up", "demo", "test", "bench", "chaos", "outage")
 """Commands that start servers. All others need Python alone."""
 TEST_COMMANDS = ("test", "lock", "check")
 """Commands that need what is in requirements/test.txt, too."""

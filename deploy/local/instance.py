@@ -207,5 +207,5 @@ def _port_base(given: str | None, name: str) -> int:
             raise Problem(f"AGORA_PORT_BASE={given!r} is not a number", f"It takes {LOWEST_PORT_BASE} to {HIGHEST_PORT_BASE}.")
         return int(given)
     if name not in DEFAULT_PORT_BASES:
-        raise Problem(f"the instance {name!r} has no ports yet", "Say where they begin, for example AGORA_PORT_BASE=24000.")
+        raise Problem(f"the instance {name!r} has no ports yet", "Say where they begin, for example AGORA_PORT_BASE=27000.")
     return DEFAULT_PORT_BASES[name]

@@ -77,7 +77,7 @@ class Kafka:
         make_folder(self._config, 0o700, self._account)
         make_folder(self._data, 0o700, self._account)
         write_file(self._config / "log4j2.properties", LOGGING, self._account)
-        write_file(self._properties, self._server_properties(credentials, certificates), self._account)
+        write_file(self._properties, self._server_properties(credentials, certificates, profile), self._account)
         heap = f"{profile.kafka_heap_mib}m"
         options = [
             f"-Xmx{heap}",
@@ -144,7 +144,7 @@ class Kafka:
             raise Problem(f"Kafka's storage could not be formatted: {(done.stderr or done.stdout).strip()[-600:]}")
         write_file(self._formatted, cluster, caller())
 
-    def _server_properties(self, credentials: Credentials, certificates: Certificates) -> str:
+    def _server_properties(self, credentials: Credentials, certificates: Certificates, profile: Profile) -> str:
         ports = self._instance.ports
         broker_login = f'{LOGIN} username="{KAFKA_BROKER}" password="{credentials.kafka[KAFKA_BROKER]}";'
         values = {
@@ -189,6 +189,9 @@ class Kafka:
             "group.initial.rebalance.delay.ms": "0",
             "group.min.session.timeout.ms": "1000",
         }
+        if profile.kafka_flushes:
+            # Also of the groups' offsets: no position stands ahead of what it tells about after a power cut (ADR 16).
+            values["log.flush.interval.messages"] = "1"
         return "".join(f"{key}={_escape(value)}\n" for key, value in values.items())
 
 

@@ -24,7 +24,7 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from contracts.topics import FLAG_STATE, TOPICS, Principal, Topic
+from contracts.topics import FLAG_STATE, RAW, TOPICS, Principal, Topic
 
 TIMEOUT_SECONDS = 60
 SCRAM_ITERATIONS = 8192
@@ -65,6 +65,9 @@ def settings_of(topic: Topic) -> dict[str, str]:
             settings |= {"min.compaction.lag.ms": str(COMPACTION_LAG_MS)}
     else:
         settings |= {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
+    if topic is RAW:
+        # One broker has the only copy of what a device forgets with its receipt; all else can be made of it again (ADR 16).
+        settings["flush.messages"] = "1"
     if topic.log_append_time:
         settings["message.timestamp.type"] = "LogAppendTime"
     return settings

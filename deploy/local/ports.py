@@ -10,7 +10,7 @@ from deploy.local.problems import Problem
 
 LISTENING = "0A"
 HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
-ELSEWHERE = "choose where Agora's ports begin, for example: AGORA_PORT_BASE=24000 ./agora up"
+ELSEWHERE = "choose where Agora's ports begin, for example: AGORA_PORT_BASE=27000 ./agora up"
 
 
 def check_free(ports: Mapping[str, int]) -> None:

@@ -15,6 +15,8 @@ class Profile:
     Attributes:
         kafka_heap_mib: Kafka's heap.
         kafka_options: further options of its Java.
+        kafka_flushes: whether Kafka has on its disk what it confirms. It is one broker here, and no other has a copy
+            (docs/adr/0016-one-broker-flushes.md).
         postgres_shared_mib: PostgreSQL's shared buffers.
         postgres_wal_mib: write-ahead log between checkpoints.
         postgres_wal_kept_mib: files of it that are kept to be written again; making new ones takes time.
@@ -26,6 +28,7 @@ class Profile:
 
     kafka_heap_mib: int
     kafka_options: tuple[str, ...]
+    kafka_flushes: bool
     postgres_shared_mib: int
     postgres_wal_mib: int
     postgres_wal_kept_mib: int
@@ -37,11 +40,12 @@ class Profile:
 QUICK_START = ("-XX:TieredStopAtLevel=1",)
 """Java's first compiler alone: at its start Kafka takes 4.7 s of processor time instead of 7.7, and 35 MB less (measured). In the
 first minutes under load the second one takes more than it saves: 35 CPU seconds a million messages instead of 20 (measured)."""
-DENIALS_LOGGED = "AGORA_BROKER_DENIALS_LOGGED"
+DENIALS_LOGGED, FLUSHES = "AGORA_BROKER_DENIALS_LOGGED", "AGORA_KAFKA_FLUSHES"
 PROFILES = {
     "demo": Profile(
         kafka_heap_mib=256,
         kafka_options=QUICK_START,
+        kafka_flushes=True,
         postgres_shared_mib=128,
         postgres_wal_mib=512,
         postgres_wal_kept_mib=80,
@@ -52,6 +56,7 @@ PROFILES = {
     "bench": Profile(
         kafka_heap_mib=1024,
         kafka_options=QUICK_START,
+        kafka_flushes=False,
         postgres_shared_mib=1024,
         postgres_wal_mib=8192,
         postgres_wal_kept_mib=4096,
@@ -63,15 +68,26 @@ PROFILES = {
 
 
 def chosen() -> Profile:
-    """Give the profile that ``AGORA_PROFILE`` names, else ``demo``; ``AGORA_BROKER_DENIALS_LOGGED`` overrules its broker's log.
+    """Give the profile that ``AGORA_PROFILE`` names, else ``demo``.
+
+    ``AGORA_BROKER_DENIALS_LOGGED`` overrules its broker's log, ``AGORA_KAFKA_FLUSHES`` when its Kafka writes to the disk.
 
     Raises:
-        Problem: there is no such profile, or the other variable is neither 0 nor 1.
+        Problem: there is no such profile, or one of the other variables is neither 0 nor 1.
     """
     name = os.environ.get("AGORA_PROFILE") or "demo"
     if name not in PROFILES:
         raise Problem(f"there is no profile {name!r}", f"AGORA_PROFILE takes {' or '.join(PROFILES)}.")
-    logged = os.environ.get(DENIALS_LOGGED) or None
-    if logged not in (None, "0", "1"):
-        raise Problem(f"{DENIALS_LOGGED} is {logged!r}", f"{DENIALS_LOGGED} takes 0 or 1.")
-    return PROFILES[name] if logged is None else replace(PROFILES[name], broker_denials_logged=logged == "1")
+    profile = PROFILES[name]
+    return replace(
+        profile,
+        broker_denials_logged=_said(DENIALS_LOGGED, profile.broker_denials_logged),
+        kafka_flushes=_said(FLUSHES, profile.kafka_flushes),
+    )
+
+
+def _said(variable: str, otherwise: bool) -> bool:
+    said = os.environ.get(variable) or None
+    if said not in (None, "0", "1"):
+        raise Problem(f"{variable} is {said!r}", f"{variable} takes 0 or 1.")
+    return otherwise if said is None else said == "1"

@@ -114,3 +114,11 @@ def words_of(path: Path) -> set[str]:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
     }
+
+
+OPERATING = (ROOT / "docs/operating.md").read_text()
+
+
+@pytest.mark.parametrize("event", [event for _, event in DECLARED if event.level == "error"], ids=lambda event: event.name)
+def test_an_error_has_a_row_that_says_what_to_do(event: Event) -> None:
+    assert f"`{event.name}`" in OPERATING

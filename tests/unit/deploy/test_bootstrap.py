@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[3]
         ("up", True),
         ("demo --headless --seconds 90", True),
         ("test tests/faults", True),
+        ("chaos --kills 5", True),
+        ("outage both", True),
         ("test --fast", False),
         ("demo --help", False),
         ("status --json", False),

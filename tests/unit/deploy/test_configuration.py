@@ -51,6 +51,7 @@ def test_the_settings_of_a_topic_follow_its_contract() -> None:
         "cleanup.policy": "delete",
         "retention.ms": str(RAW.retention_ms),
         "max.message.bytes": str(RAW.max_message_bytes),
+        "flush.messages": "1",
     }
     assert settings_of(app_topic("calm"))["message.timestamp.type"] == "LogAppendTime"
 

@@ -28,7 +28,7 @@ def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
 
 
 def test_a_new_instance_has_to_say_where_its_ports_begin() -> None:
-    with pytest.raises(Problem, match="AGORA_PORT_BASE=24000"):
+    with pytest.raises(Problem, match="AGORA_PORT_BASE=27000"):
         Instance.of("third", environment={})
 
 

@@ -1,34 +1,43 @@
 """Which sizes the servers get."""
 
+from dataclasses import asdict
+
 import pytest
 
 from deploy.local import profiles
 from deploy.local.problems import Problem
 
+OVERRULED = {profiles.DENIALS_LOGGED: "broker_denials_logged", profiles.FLUSHES: "kafka_flushes"}
+EACH = pytest.mark.parametrize("variable", sorted(OVERRULED))
 
-def test_a_small_platform_tells_of_each_publish_that_was_forbidden_and_a_measured_one_does_not(
-    monkeypatch: pytest.MonkeyPatch,
+
+@EACH
+def test_a_small_platform_tells_of_forbidden_publishes_and_flushes_and_a_measured_one_does_not(
+    monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.delenv(profiles.DENIALS_LOGGED, raising=False)
+    monkeypatch.delenv(variable, raising=False)
     monkeypatch.delenv("AGORA_PROFILE", raising=False)
-    assert profiles.chosen().broker_denials_logged
+    assert getattr(profiles.chosen(), OVERRULED[variable]) is True
     monkeypatch.setenv("AGORA_PROFILE", "bench")
-    assert not profiles.chosen().broker_denials_logged
+    assert getattr(profiles.chosen(), OVERRULED[variable]) is False
 
 
-@pytest.mark.parametrize(("said", "logged"), [("0", False), ("1", True)])
+@EACH
+@pytest.mark.parametrize(("said", "holds"), [("0", False), ("1", True)])
 @pytest.mark.parametrize("profile", sorted(profiles.PROFILES))
-def test_what_is_said_about_forbidden_publishes_overrules_the_profile_in_that_alone(
-    monkeypatch: pytest.MonkeyPatch, profile: str, said: str, logged: bool
+def test_what_is_said_overrules_the_profile_in_that_alone(
+    monkeypatch: pytest.MonkeyPatch, profile: str, variable: str, said: str, holds: bool
 ) -> None:
+    for other in OVERRULED:
+        monkeypatch.delenv(other, raising=False)
     monkeypatch.setenv("AGORA_PROFILE", profile)
-    monkeypatch.setenv(profiles.DENIALS_LOGGED, said)
-    chosen = profiles.chosen()
-    assert chosen.broker_denials_logged is logged
-    assert chosen.broker_queue_mib == profiles.PROFILES[profile].broker_queue_mib
+    monkeypatch.setenv(variable, said)
+    expected, field = profiles.PROFILES[profile], OVERRULED[variable]
+    assert asdict(profiles.chosen()) == asdict(expected) | {field: holds}
 
 
-def test_another_word_about_them_is_refused_with_what_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(profiles.DENIALS_LOGGED, "perhaps")
-    with pytest.raises(Problem, match="perhaps"):
+@EACH
+def test_another_word_is_refused_with_what_is_expected(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "perhaps")
+    with pytest.raises(Problem, match=f"{variable} is 'perhaps'"):
         profiles.chosen()
