@@ -21,7 +21,7 @@ from cli.registry_terms import (
     shown,
     wait_settled,
 )
-from contracts.instants import to_text
+from contracts.instants import SECOND, to_text
 from contracts.mqtt import up_topic
 from registry import clocks, devices, loans
 from registry.devices import Enrolled
@@ -75,7 +75,8 @@ def add(
             else:
                 loans.subject_key(connection, subject)  # a typing error must not leave a device behind
                 enrolled = devices.enrol(connection, org, name, model)
-                loans.lend(connection, org, name, subject, now())
+                # From the whole second on: what a device dates to seconds, as the line to paste does, is not from before it.
+                loans.lend(connection, org, name, subject, now() // SECOND * SECOND)
         _show_credential(enrolled, model, json)
         wait_settled(connection, [enrolled.username], "Waiting for the keeper to let the device in", wait)
     if not json and subject is None:

@@ -27,6 +27,8 @@ def test_a_device_goes_from_nothing_to_publishing_by_what_the_commands_print(
     enrolled = agora(stack, "device", "add", "typed/ox-1", "--model", "agora-oximeter", "--subject", "typed-1", "--json")
     assert enrolled.returncode == 0, enrolled.stderr
     told = json.loads(enrolled.stdout)
+    whole = "SELECT starts_at = date_trunc('second', starts_at) FROM loans JOIN devices USING (device_key) WHERE org = 'typed'"
+    assert operator.execute(whole).fetchall() == [(True,)], "the line to paste dates to whole seconds"
     published = subprocess.run(["bash", "-c", told["publish"]], capture_output=True, text=True, timeout=30, check=False)
     assert published.returncode == 0, published.stderr
     rotated = json.loads(agora(stack, "device", "rotate", "typed/ox-1", "--json").stdout)
