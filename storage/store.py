@@ -100,11 +100,13 @@ class Store:
             TopicReset: it does not. Once as much was written again, nobody could tell, and just that would be passed over.
         """
         try:
-            ends = await self._source.ends(positions)
+            ends = await self._unless_stopped(self._source.ends(positions))
         except KafkaError as error:
             self._source.changed = True
             events.KAFKA_AWAITED.emit(reason=type(error).__name__)
             await self._unless_stopped(asyncio.sleep(RETRY_SECONDS))
+            return False
+        if ends is None:
             return False
         for (topic, partition), following in positions.items():
             if following > ends[topic, partition]:
