@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -99,6 +100,7 @@ def bench(
     )
     file = ReportFile(report, asdict(options), machine.facts()) if report else None
     terminate_as_interrupt()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new Kafka knows of no group for a moment: no news here
     with progress("measuring") as tell:
         instance = Instance.beside(INSTANCE, PORT_BASE, BESIDE)
         found = run.run(instance, options, _seldom(tell), file.write if file else run.forget)
