@@ -14,7 +14,7 @@ class StoreSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="AGORA_STORAGE_", frozen=True)
     batch_readings: int = Field(20_000, ge=1, le=500_000, description="readings after which a transaction begins at once")
-    gather_milliseconds: int = Field(8, ge=0, le=1_000, description="how long the first record of a batch waits for others")
+    gather_milliseconds: int = Field(4, ge=0, le=1_000, description="how long the first record of a batch waits for others")
     registry_wait_seconds: float = Field(
         2.0, ge=0, le=60, description="how long an unknown device or subject is waited for before its readings are quarantined"
     )

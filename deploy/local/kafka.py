@@ -177,7 +177,7 @@ class Kafka:
             "replica.fetch.max.bytes": str(FRAME_BYTES),
             "socket.request.max.bytes": str(REQUEST_BYTES),
             "num.network.threads": "2",
-            "num.io.threads": "4",
+            "num.io.threads": "8",  # one that flushes serves nobody else meanwhile
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "8",
             "transaction.state.log.replication.factor": "1",
