@@ -7,7 +7,7 @@ subjects. Written one by one, that is a record for each pair of partitions, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from contracts import down, frames
@@ -21,6 +21,8 @@ from streams.outputs import Output, Outputs
 
 MOST_READINGS = 2_000
 """Written together at most; also if all are one partition's, a record then stays well below what Kafka takes."""
+MOST_WAITS = 4
+"""How often the first waits for others, each time but the first because more has come since."""
 
 
 class Gathered(NamedTuple):
@@ -40,19 +42,28 @@ class Gathered(NamedTuple):
 class Gathering:
     """Gathers for a moment, then writes, in the order in which things came."""
 
-    def __init__(self, outputs: Outputs, wait_seconds: float, most: int, fail: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self,
+        outputs: Outputs,
+        wait_seconds: float,
+        most: int,
+        fail: Callable[[BaseException], None],
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         """Prepare it.
 
         Args:
             outputs: where to write.
-            wait_seconds: how long the first waits for others.
+            wait_seconds: how long what came last waits for more, and the first at most ``MOST_WAITS`` times as long.
             most: raw records that can be under way at once: so many wait for nobody, since none can come.
             fail: called when an output can never be written.
+            rest: waits for so many seconds.
         """
         self._outputs = outputs
         self._wait_seconds = wait_seconds
         self._most = most
         self._fail = fail
+        self._rest = rest
         self._waiting: list[Gathered] = []
         self._readings = 0
         self._in_order = asyncio.Lock()
@@ -80,10 +91,18 @@ class Gathering:
     async def _write_later(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(self._wait_seconds)
+                await self._until_quiet()
                 await self._write()
         except Exception as error:
             self._fail(error)
+
+    async def _until_quiet(self) -> None:
+        """Wait until nothing more has come for a moment: Kafka flushes the records of a beat one after the other."""
+        for _ in range(MOST_WAITS):
+            known = len(self._waiting)
+            await self._rest(self._wait_seconds)
+            if len(self._waiting) <= known:
+                return
 
     async def _write(self) -> None:
         async with self._in_order:  # sending waits while Kafka is behind; meanwhile more comes, and must not overtake

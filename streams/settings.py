@@ -15,7 +15,11 @@ class StreamsSettings(BaseSettings):
     data_folder: Path = Field(description="folder that Faust asks for; nothing in it needs to be kept")
     in_flight_frames: int = Field(64, ge=1, le=4096, description="records of one topic processed but not yet confirmed by Kafka")
     gather_milliseconds: float = Field(
-        4.0, ge=0, le=1000, description="how long what became of one raw record waits for that of others, to be written together"
+        4.0,
+        ge=0,
+        le=1000,
+        description="how long what became of one raw record waits for that of others, to be written together; four times as long "
+        "at most, while more comes",
     )
     dedup_readings_per_device: int = Field(
         32,

@@ -27,7 +27,7 @@ def facts() -> dict[str, str]:
 
 
 def _loop_seconds() -> float:
-    """Time a fixed loop of dictionaries and strings, the fastest of five: hosts differ, and so do builds of one version of Python."""
+    """Time a fixed loop of dictionaries and strings, the fastest of five: hosts differ, and so do builds of one Python."""
     fastest = float("inf")
     for _ in range(5):
         begun = time.perf_counter()

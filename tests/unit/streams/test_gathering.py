@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from contracts.frames import Origin, origins_of
@@ -9,7 +10,7 @@ from contracts.observation import Observation
 from contracts.outcomes import RawOutcome
 from contracts.topics import LEDGER, VITALS
 from streams.acknowledger import Row
-from streams.gathering import MOST_READINGS, Gathered, Gathering
+from streams.gathering import MOST_READINGS, MOST_WAITS, Gathered, Gathering
 from streams.normalise import Result
 from streams.outputs import Output, Outputs
 
@@ -44,11 +45,13 @@ def result(partition: int, offset: int, readings: int = 1, vitals_partition: int
 class Desk:
     """A gathering with its sink, and what was confirmed."""
 
-    def __init__(self, wait_seconds: float = 0.001, most: int = 64) -> None:
+    def __init__(
+        self, wait_seconds: float = 0.001, most: int = 64, rest: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self.sink = Sink()
         self.failures: list[BaseException] = []
         self.confirmed: list[str] = []
-        self.gathering = Gathering(cast(Outputs, self.sink), wait_seconds, most, self.failures.append)
+        self.gathering = Gathering(cast(Outputs, self.sink), wait_seconds, most, self.failures.append, rest)
 
     async def add(self, one: Result, row: Row | None = None) -> None:
         name = f"{one.outcome.partition}/{one.outcome.offset}"
@@ -73,6 +76,46 @@ async def test_what_comes_together_is_one_record_of_vitals_and_a_ledger_row_each
     assert desk.confirmed == []
     desk.sink.confirmations[0]()
     assert desk.confirmed == ["0/0", "1/1", "0/2"]
+
+
+class Rests:
+    """Rests that end when told to."""
+
+    def __init__(self) -> None:
+        self.begun: list[asyncio.Future[None]] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.begun.append(asyncio.get_running_loop().create_future())
+        await self.begun[-1]
+
+    def reached(self, rests: int) -> bool:
+        return len(self.begun) == rests
+
+
+async def test_while_more_comes_it_is_waited_for() -> None:
+    rests = Rests()
+    desk = Desk(rest=rests)
+    await desk.add(result(0, 0))
+    await desk.until(lambda: len(rests.begun) == 1)
+    await desk.add(result(1, 0))
+    rests.begun[0].set_result(None)
+    await desk.until(lambda: len(rests.begun) == 2)
+    assert desk.sink.written == []
+    rests.begun[1].set_result(None)
+    await desk.until(lambda: desk.sink.written)
+    assert desk.origins() == [[Origin(0, 0, 1, 1), Origin(1, 0, 1, 1)]]
+
+
+async def test_what_comes_without_end_does_not_keep_the_first_waiting() -> None:
+    rests = Rests()
+    desk = Desk(rest=rests)
+    for number in range(MOST_WAITS):
+        await desk.add(result(0, number))
+        await desk.until(partial(rests.reached, number + 1))
+        await desk.add(result(1, number))
+        rests.begun[number].set_result(None)
+    await desk.until(lambda: desk.sink.written)
+    assert [len(some) for some in desk.origins()] == [2 * MOST_WAITS]
 
 
 async def test_no_more_readings_than_a_record_can_hold_are_written_together() -> None:
