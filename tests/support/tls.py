@@ -108,7 +108,7 @@ def offer_old_tls(port: int, authority: Path) -> str:
         try:
             with context.wrap_socket(plain, server_hostname="localhost") as door:
                 return str(door.version())
-        except (ssl.SSLEOFError, ConnectionError):
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError):  # which of them is OpenSSL's and Python's choice
             return HUNG_UP
         except ssl.SSLError as error:
             if "ALERT" not in str(error.reason):
